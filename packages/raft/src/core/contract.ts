@@ -1,0 +1,149 @@
+/**
+ * The face of the core: what goes in. What comes out is output.ts.
+ *
+ * `Raft` (raft.ts) is one group on one member. It has no I/O, no clock, no randomness, no promise and
+ * no logger of its own: the same inputs give byte-identical outputs. Every input carries `nowMs`, a
+ * monotonic time in milliseconds; it may stand still and must not go back.
+ */
+import type { Checksum } from "../util/checksum.ts";
+import type { Random } from "../util/random.ts";
+import type { Configuration, Incarnation, IndexedConfiguration, MemberId } from "./configuration.ts";
+import type { EntryBatch, PackedEntries } from "./entry.ts";
+import type { Message } from "./message.ts";
+import type { HardState, LoadRequest, Output, Role } from "./output.ts";
+
+/** How a core is set up. Times are in milliseconds. */
+export interface RaftOptions {
+  readonly id: MemberId;
+  readonly incarnation: Incarnation;
+  /** T: a follower campaigns after a silence drawn from [T, 1.5 T). Default 1,000. */
+  readonly electionTimeoutMs: number;
+  /** How often a leader speaks when it has nothing to say. Default 100; at most T / 4. */
+  readonly heartbeatIntervalMs: number;
+  /** Entries of one append message. */
+  readonly appendBytesMax: number;
+  /** Append messages on their way to one peer. */
+  readonly inflightMessagesMax: number;
+  /** Bytes of entries on their way to one peer. */
+  readonly inflightBytesMax: number;
+  /** Proposals are refused beyond this many bytes of appended, uncommitted entries. */
+  readonly uncommittedBytesMax: number;
+  /** Durable entries are kept in memory up to this many bytes. */
+  readonly tailBytesMax: number;
+  /** Waiting reads beyond this are refused. */
+  readonly readsMax: number;
+  readonly checksum: Checksum;
+  readonly random: Random;
+  /** Unique to this start of the process (48 random bits): makes read tokens unique over restarts. */
+  readonly startNonce: number;
+}
+
+/** A stretch of the log with one term: from `index` up to the next run's. */
+export interface TermRun {
+  readonly index: number;
+  readonly term: number;
+}
+
+/** What recovery found of this group. A member that never had anything: {@link EMPTY_GROUP}. */
+export interface RecoveredGroup {
+  readonly hardState: HardState;
+  /** The log starts after this position: 0 and 0, or what the last snapshot covers. */
+  readonly startIndex: number;
+  readonly startTerm: number;
+  /** In force at startIndex. */
+  readonly startConfiguration: IndexedConfiguration;
+  readonly lastIndex: number;
+  /** Sorted by index; empty where the log holds nothing after startIndex. */
+  readonly termRuns: readonly TermRun[];
+  /** Those in the log after startIndex, by index. */
+  readonly configurations: readonly IndexedConfiguration[];
+  /** Cluster time of the last entry, in ms; 0 where there is none. */
+  readonly lastTimeMs: number;
+}
+
+export const EMPTY_GROUP: RecoveredGroup = {
+  hardState: { term: 0, vote: undefined, commit: 0 },
+  startIndex: 0,
+  startTerm: 0,
+  startConfiguration: {
+    index: 0, configuration: { members: [], voters: [], outgoing: [], learners: [] },
+  },
+  lastIndex: 0,
+  termRuns: [],
+  configurations: [],
+  lastTimeMs: 0,
+};
+
+/** Where a proposal went, or why it went nowhere. Refused means: nothing was appended. */
+export type ProposeResult =
+  | { readonly ok: true; readonly firstIndex: number; readonly term: number }
+  | { readonly ok: false; readonly reason: "not-leader" | "overloaded";
+      readonly leader: MemberId | undefined };
+
+/** What the leader knows about one peer. */
+export interface PeerStatus {
+  readonly id: MemberId;
+  readonly role: "voter" | "learner";
+  readonly matchIndex: number;
+  readonly nextIndex: number;
+  readonly state: "probe" | "replicate";
+  /** When it was last heard in this term; undefined = never. */
+  readonly lastHeardMs: number | undefined;
+  readonly inflightMessages: number;
+  readonly inflightBytes: number;
+}
+
+/** A look at the core, for status pages. */
+export interface RaftStatus {
+  readonly id: MemberId;
+  readonly role: Role;
+  readonly term: number;
+  readonly leader: MemberId | undefined;
+  /** When this member became leader; undefined unless it leads. */
+  readonly leaderSinceMs: number | undefined;
+  /** Leads, and has committed an entry of its own term. */
+  readonly ready: boolean;
+  readonly commit: number;
+  readonly applied: number;
+  readonly persisted: number;
+  readonly startIndex: number;
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+  readonly configuration: Configuration;
+  readonly configurationIndex: number;
+  readonly peers: readonly PeerStatus[];
+  readonly uncommittedBytes: number;
+  readonly tailBytes: number;
+}
+
+/** The inputs. After any number of them, `takeOutput` tells what to do. */
+export interface RaftInputs {
+  /** Time passed. Needed only when `nextDeadlineMs` is due; more often does no harm. */
+  tick(nowMs: number): void;
+  /** A message arrived from a member whose identity the transport has proven. */
+  step(nowMs: number, from: MemberId, message: Message): void;
+  /** Appends entries as the leader. The bytes are copied. */
+  propose(nowMs: number, entries: PackedEntries): ProposeResult;
+  /**
+   * Asks for an index that is safe to read at; the answer comes in `Output.reads` with `context`,
+   * exactly once. False: refused because too many reads wait already.
+   */
+  readIndex(nowMs: number, context: number): boolean;
+  /** All writes of outputs up to `output` are durable. Late and repeated calls are harmless. */
+  persisted(nowMs: number, output: number): void;
+  /** Committed entries up to `index` were applied. */
+  applied(nowMs: number, index: number): void;
+  /** The answer to a load request: consecutive batches that start at or before `request.from`. */
+  loaded(nowMs: number, request: LoadRequest, batches: readonly EntryBatch[]): void;
+  /** The load request could not be served. */
+  loadFailed(nowMs: number, request: LoadRequest): void;
+  /** The connection to `peer` was lost: what was on its way may never arrive. */
+  unreachable(nowMs: number, peer: MemberId): void;
+  /** What is to be done now; undefined where there is nothing. */
+  takeOutput(nowMs: number): Output | undefined;
+  /** The time at which `tick` is next needed. */
+  readonly nextDeadlineMs: number;
+  status(): RaftStatus;
+  /** The batch that holds `index`, where it is still in memory. */
+  batchAt(index: number): EntryBatch | undefined;
+}

@@ -1,0 +1,114 @@
+/**
+ * What members of one group say to each other. Values only; the wire format is transport/codec.ts.
+ *
+ * The sender is not in the message: the connection it came over has proven who it is. Every message
+ * carries the sender's term except `pre-vote`, which carries the term the sender *would* campaign in.
+ */
+import type { Incarnation } from "./configuration.ts";
+import type { EntryBatch } from "./entry.ts";
+
+/** Asks whether a campaign could win, without raising anybody's term (thesis, 9.6). */
+export interface PreVote {
+  readonly type: "pre-vote";
+  /** The term the sender would campaign in: its own plus one. */
+  readonly term: number;
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+}
+
+export interface PreVoteResponse {
+  readonly type: "pre-vote-response";
+  /** Granted: the asked term. Refused: the refuser's own term. */
+  readonly term: number;
+  readonly granted: boolean;
+}
+
+/** Figure 2, RequestVote. */
+export interface RequestVote {
+  readonly type: "request-vote";
+  readonly term: number;
+  readonly incarnation: Incarnation;
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+}
+
+export interface RequestVoteResponse {
+  readonly type: "request-vote-response";
+  readonly term: number;
+  readonly granted: boolean;
+}
+
+/** Figure 2, AppendEntries. Without batches it only probes (prevIndex, prevTerm). */
+export interface AppendEntries {
+  readonly type: "append-entries";
+  readonly term: number;
+  readonly prevIndex: number;
+  readonly prevTerm: number;
+  readonly commit: number;
+  /** Consecutive, the first one starting at prevIndex + 1. */
+  readonly batches: readonly EntryBatch[];
+}
+
+export interface AppendEntriesResponse {
+  readonly type: "append-entries-response";
+  readonly term: number;
+  readonly success: boolean;
+  /**
+   * Success: everything up to here equals the leader's log and is durable.
+   * Refusal: the prevIndex that was refused.
+   */
+  readonly index: number;
+  /** Refusal: the highest index at which the logs may agree, and its term (fast back-off). */
+  readonly hintIndex: number;
+  readonly hintTerm: number;
+}
+
+/** Says that the leader is alive, how far it has committed, and opens a read round. */
+export interface Heartbeat {
+  readonly type: "heartbeat";
+  readonly term: number;
+  /** The receiver takes it only up to what it knows to be equal to the leader's log. */
+  readonly commit: number;
+  /** The newest read round of this term; 0 = none yet. */
+  readonly round: number;
+}
+
+export interface HeartbeatResponse {
+  readonly type: "heartbeat-response";
+  readonly term: number;
+  /** The round of the heartbeat that is answered. */
+  readonly round: number;
+}
+
+/** A follower asks for an index that is safe to read at (thesis, 6.4). */
+export interface ReadIndexRequest {
+  readonly type: "read-index-request";
+  readonly term: number;
+  /** Made fresh for every attempt, unique across restarts of the asker. */
+  readonly token: number;
+}
+
+export interface ReadIndexResponse {
+  readonly type: "read-index-response";
+  readonly term: number;
+  readonly token: number;
+  /** False where the asked member does not lead, or lost its majority while confirming. */
+  readonly ok: boolean;
+  readonly index: number;
+}
+
+/** Every message between the cores of one group. */
+export type Message =
+  | PreVote
+  | PreVoteResponse
+  | RequestVote
+  | RequestVoteResponse
+  | AppendEntries
+  | AppendEntriesResponse
+  | Heartbeat
+  | HeartbeatResponse
+  | ReadIndexRequest
+  | ReadIndexResponse;
+
+/** The name of a message kind. */
+export type MessageType = Message["type"];

@@ -1,0 +1,196 @@
+/**
+ * The face of the library: what `openReplica` takes and what it gives.
+ */
+import type { Configuration, Incarnation, MemberId } from "../core/configuration.ts";
+import type { PeerStatus } from "../core/contract.ts";
+import type { CoreEvent, Role } from "../core/output.ts";
+import type { LogStatus, RecoveryReport } from "../log/log.ts";
+import type { Codec, ResultOf, StateMachine } from "../machine/state-machine.ts";
+import type { ClusterId, PeerTransportStatus, RefusalReport } from "../transport/transport.ts";
+import type { QuorateError } from "../util/error.ts";
+
+/** One member of a static list. */
+export interface StaticMember {
+  readonly id: MemberId;
+  /** `host:port` under which the other members reach it. */
+  readonly address: string;
+}
+
+/**
+ * How an *empty* data directory becomes a member. On later starts it changes nothing: who is a member
+ * is in the log by then.
+ */
+export type StartOptions =
+  /** A new cluster of one. */
+  | { readonly bootstrap: true }
+  /** The same list on every member; nobody votes until all of them were up once. */
+  | { readonly members: readonly StaticMember[] };
+
+/** Options of {@link openReplica}. */
+export interface ReplicaOptions<Command, Query> {
+  /** Who this member is: 1 to 64 of `A-Z a-z 0-9 . _ : [ ] -`. Default: its address. */
+  readonly id?: MemberId;
+  /** `host:port` to listen on for the other members; port 0 picks a free one. */
+  readonly listen: string;
+  /** `host:port` that the others dial, where it differs from `listen`. */
+  readonly advertise?: string;
+  /** The directory that is this member's memory; made if absent. One process at a time. */
+  readonly dataDir: string;
+  readonly machine: StateMachine<Command, Query>;
+  /** How commands are encoded. Default: JSON. */
+  readonly codec?: Codec<Command>;
+  /** How to begin on an empty directory. Without it an empty directory is refused. */
+  readonly start?: StartOptions;
+  /** T, in ms: a silent leader is replaced after T to 1.5 T. Default 1,000; 50 to 60,000. */
+  readonly electionTimeoutMs?: number;
+  /** How often a leader makes itself heard, in ms. Default T / 10; at most T / 4. */
+  readonly heartbeatIntervalMs?: number;
+  /** Deadline of a call that names none, in ms. Default 5,000. */
+  readonly callTimeoutMs?: number;
+  /** Bytes of one log segment. Default 16 MiB; 1 MiB to 1 GiB. */
+  readonly segmentBytes?: number;
+  /** Largest encoded command, in bytes. Default 2 MiB; at most a quarter of `segmentBytes`. */
+  readonly commandBytesMax?: number;
+}
+
+/** Options of one call. */
+export interface CallOptions {
+  /** Ends the waiting: before the call took effect as ABORTED, after as OUTCOME_UNKNOWN. */
+  readonly signal?: AbortSignal;
+  /** Deadline of this call in ms. Default: `callTimeoutMs` of the replica. */
+  readonly timeoutMs?: number;
+}
+
+/** Options of a read. */
+export interface ReadOptions extends CallOptions {
+  /**
+   * `linearizable` (default): sees every write that ended before the read began, whoever made it.
+   * `local`: what this member has applied; never waits, may be old.
+   */
+  readonly consistency?: "linearizable" | "local";
+}
+
+/** Why and where a replica is. */
+export interface ReplicaStatus {
+  readonly id: MemberId;
+  readonly incarnation: Incarnation;
+  readonly clusterId: ClusterId;
+  /** Where the others reach this member. */
+  readonly address: string;
+  /** `forming`: waits until every listed member was up once. */
+  readonly state: "forming" | "running" | "failed" | "closed";
+  /** Why it failed; undefined unless `state` is `failed`. */
+  readonly failure: QuorateError | undefined;
+  readonly role: Role;
+  readonly term: number;
+  readonly leader: MemberId | undefined;
+  readonly leaderAddress: string | undefined;
+  /** Leads and has committed an entry of its own term. */
+  readonly isLeader: boolean;
+  /** For how long this member has led, in ms; undefined unless it leads. */
+  readonly leaderForMs: number | undefined;
+  readonly commit: number;
+  readonly applied: number;
+  readonly startIndex: number;
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+  readonly configuration: Configuration;
+  readonly configurationIndex: number;
+  /** What the leader knows of the others; empty on members that do not lead. */
+  readonly followers: readonly FollowerStatus[];
+  readonly connections: readonly PeerTransportStatus[];
+  readonly log: LogStatus;
+  readonly recovery: RecoveryReport;
+  /** Calls that wait for their end. */
+  readonly pendingWrites: number;
+  readonly pendingReads: number;
+  readonly uncommittedBytes: number;
+  readonly tailBytes: number;
+  /** The longest delay of our own turns since opening, in ms. */
+  readonly turnDelayMaxMs: number;
+}
+
+/** A follower as its leader sees it. */
+export interface FollowerStatus extends Omit<PeerStatus, "lastHeardMs"> {
+  readonly address: string;
+  /** How long ago it was last heard in this term, in ms; undefined = never. */
+  readonly lastHeardAgoMs: number | undefined;
+}
+
+/** What a replica reports of its host, beside the events of the core. */
+export type HostEvent =
+  | { readonly type: "formed"; readonly clusterId: ClusterId; readonly configuration: Configuration }
+  | { readonly type: "peer-connected"; readonly peer: MemberId; readonly address: string }
+  | { readonly type: "peer-disconnected"; readonly peer: MemberId; readonly reason: string }
+  | ({ readonly type: "peer-refused" } & RefusalReport)
+  | { readonly type: "peer-problem"; readonly address: string; readonly reason: string }
+  | { readonly type: "storage"; readonly state: LogStatus["state"] }
+  | { readonly type: "late-turn"; readonly delayMs: number }
+  | { readonly type: "slow-apply"; readonly index: number; readonly elapsedMs: number }
+  | { readonly type: "failed"; readonly error: QuorateError }
+  | { readonly type: "closed" };
+
+/** Everything that can be observed. */
+export type ReplicaEvent = CoreEvent | HostEvent;
+export type ReplicaEventType = ReplicaEvent["type"];
+
+/** The event of one type. */
+export type ReplicaEventOf<T extends ReplicaEventType> = Extract<ReplicaEvent, { readonly type: T }>;
+
+/**
+ * A member of a replicated state machine. Every call works on every member.
+ *
+ * Every promise settles: by its result, or by a {@link QuorateError} whose `outcome` says whether the
+ * call certainly had no effect (`not-done`) or may have had one (`unknown`).
+ */
+export interface Replica<Command, Query> extends AsyncDisposable {
+  readonly id: MemberId;
+  /** Leads and has committed an entry of its own term. May be old news by the time it is read. */
+  readonly isLeader: boolean;
+
+  /**
+   * Replicates and applies a command, and returns what `apply` returned. A `local` read on this
+   * handle sees it afterwards.
+   *
+   * @throws QuorateError NO_LEADER, OVERLOADED, TIMEOUT, ABORTED, COMMAND_TOO_LARGE,
+   * COMMAND_INVALID, CLOSED, DISK_FULL (certainly not done); OUTCOME_UNKNOWN, STORAGE_FAILED,
+   * REPLICA_FAILED (may have happened).
+   * @example
+   * ```ts
+   * const total = await node.write(add(1), { timeoutMs: 2000 });
+   * ```
+   */
+  write<C extends Command>(command: C, options?: CallOptions): Promise<ResultOf<C, Command>>;
+
+  /**
+   * Answers a query from this member's machine, by default linearizably: the read index travels, the
+   * query does not.
+   *
+   * @throws QuorateError NO_LEADER, OVERLOADED, TIMEOUT, ABORTED, QUERY_FAILED, CLOSED,
+   * REPLICA_FAILED.
+   * @example
+   * ```ts
+   * const total = await node.read({ type: "total" });
+   * const old = await node.read({ type: "total" }, { consistency: "local" });
+   * ```
+   */
+  read<Q extends Query>(query: Q, options?: ReadOptions): Promise<ResultOf<Q, Query>>;
+
+  /** Waits until a leader is known, and names it. */
+  leader(options?: CallOptions): Promise<MemberId>;
+
+  /** What this member knows now. Cheap; works in every state. */
+  status(): ReplicaStatus;
+
+  /**
+   * Calls `listener` for each event of that type, after the turn in which it happened. Returns the way
+   * to stop it. What a listener throws is dropped: it cannot harm consensus.
+   */
+  on<T extends ReplicaEventType>(type: T, listener: (event: ReplicaEventOf<T>) => void): () => void;
+
+  /** Calls `listener` for every event. */
+  onAny(listener: (event: ReplicaEvent) => void): () => void;
+
+  /** Ends what waits (writes handed on as OUTCOME_UNKNOWN, others as CLOSED) and lets go of everything. Idempotent. */
+  close(): Promise<void>;
+}

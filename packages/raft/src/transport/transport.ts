@@ -1,0 +1,114 @@
+/**
+ * The transport port: messages between hosts, at most once, in order per connection, maybe never.
+ *
+ * Contract
+ * - Every host dials every peer and sends over the connections it dialed; it receives over those it
+ *   accepted. So a lost direction looks like what it is.
+ * - Before anything else both sides say {@link Hello} and judge the other's; a refusal is told to the
+ *   other side in a sentence, reported on both, and the connection is closed. Garbage, cut, oversized
+ *   or foreign frames close that one connection with a reported reason and have no other effect.
+ * - `send` encodes into the peer's bounded queue and never blocks; false means that the queue is full
+ *   or the peer not connected and the message was dropped (and counted). Messages of one turn leave
+ *   together, in order, at `flush`. What was queued when a connection ends is lost.
+ * - `handler.message` is called from socket callbacks and must only queue. The batches of a message
+ *   are views into a receive buffer that is never written again: they may be kept.
+ * - Reconnecting is the transport's own affair: at once, then with a randomised backoff up to a bound;
+ *   addresses are resolved anew at every dial, at most one look-up in flight per host.
+ * - `close` ends every connection and the listener and resolves when they are gone; idempotent.
+ *   Nothing is called back afterwards.
+ */
+import type { Incarnation, MemberId } from "../core/configuration.ts";
+import type { PeerMessage } from "./peer-message.ts";
+
+/** A cluster id: 32 lower-case hex digits. */
+export type ClusterId = string;
+
+/** No cluster yet. */
+export const NO_CLUSTER: ClusterId = "0".repeat(32);
+/** No static member list. */
+export const NO_FORMATION: string = "0".repeat(64);
+
+/** What each side says of itself first. */
+export interface Hello {
+  readonly protocolMin: number;
+  readonly protocolMax: number;
+  readonly clusterId: ClusterId;
+  readonly id: MemberId;
+  readonly incarnation: Incarnation;
+  /** Where the sender can be dialed. */
+  readonly address: string;
+  /** SHA-256 of the static member list while forming (64 hex digits), else NO_FORMATION. */
+  readonly formation: string;
+}
+
+/** Why a peer is refused. Numbers are part of the wire format. */
+export const RefusalCode = {
+  protocol: 1,
+  cluster: 2,
+  unknownMember: 3,
+  incarnation: 4,
+  memberList: 5,
+  self: 6,
+  identity: 7,
+  overloaded: 8,
+} as const;
+export type RefusalCode = (typeof RefusalCode)[keyof typeof RefusalCode];
+
+export type Verdict =
+  | { readonly accept: true }
+  | { readonly accept: false; readonly code: RefusalCode; readonly reason: string };
+
+/** The host's side of the transport. None of these may throw or block. */
+export interface TransportHandler {
+  /** What to say of ourselves now. */
+  hello(): Hello;
+  /** Judges the other side; `dialed` is the peer that we meant to reach, if we dialed. */
+  judge(remote: Hello, dialed: MemberId | undefined): Verdict;
+  /** Our connection to `peer` is open: what is sent now can arrive. */
+  connected(peer: MemberId, remote: Hello): void;
+  /** Our connection to `peer` has ended. */
+  disconnected(peer: MemberId, reason: string): void;
+  /** A connection was refused, by us or by them. Reported at most once a minute per peer and code. */
+  refused(report: RefusalReport): void;
+  /** A connection was closed for what came over it, or a dial failed in a new way. */
+  problem(address: string, reason: string): void;
+  message(from: MemberId, group: number, message: PeerMessage): void;
+}
+
+export interface RefusalReport {
+  /** Who, as far as known: a member id or an address. */
+  readonly peer: string;
+  readonly by: "us" | "them";
+  readonly code: RefusalCode;
+  readonly reason: string;
+}
+
+/** A peer to keep a connection to. */
+export interface PeerAddress {
+  readonly id: MemberId;
+  /** `host:port`; IPv6 hosts in brackets. */
+  readonly address: string;
+}
+
+export interface PeerTransportStatus {
+  readonly id: MemberId;
+  readonly address: string;
+  readonly connected: boolean;
+  readonly queuedBytes: number;
+  readonly dropped: number;
+  readonly sentBytes: number;
+  readonly lastProblem: string | undefined;
+}
+
+export interface Transport {
+  /** Binds the listener; rejects with LISTEN_FAILED, naming address and cause. */
+  listen(handler: TransportHandler): Promise<void>;
+  /** The bound address: differs from the configured one where that had port 0. */
+  readonly address: string;
+  /** Whom to be connected to, oneself excluded; replaces the earlier list. */
+  setPeers(peers: readonly PeerAddress[]): void;
+  send(to: MemberId, group: number, message: PeerMessage): boolean;
+  flush(): void;
+  status(): readonly PeerTransportStatus[];
+  close(): Promise<void>;
+}

@@ -1,0 +1,30 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * Two projects. `unit` is everything that needs no other process: it stays under a minute.
+ * `cluster` starts real processes and runs one file at a time, so that the machine's cores are
+ * the only thing its members compete for.
+ */
+export default defineConfig({
+  resolve: { conditions: ["quorate-source"] },
+  ssr: { resolve: { conditions: ["quorate-source"] } },
+  test: {
+    passWithNoTests: false,
+    projects: [
+      {
+        extends: true,
+        test: { name: "unit", include: ["packages/*/src/**/*.test.ts", "test/unit/**/*.test.ts"] },
+      },
+      {
+        extends: true,
+        test: {
+          name: "cluster",
+          include: ["test/cluster/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
