@@ -9,7 +9,30 @@
 /** What is certain about the effect of a failed call. */
 export type Outcome = "not-done" | "unknown";
 
-interface CodeRow {
+/** The literal code of an error: branch on this, never on the message. */
+export type ErrorCode =
+  | "NO_LEADER"
+  | "OVERLOADED"
+  | "TIMEOUT"
+  | "OUTCOME_UNKNOWN"
+  | "ABORTED"
+  | "CLOSED"
+  | "COMMAND_TOO_LARGE"
+  | "COMMAND_INVALID"
+  | "QUERY_FAILED"
+  | "OPTION_INVALID"
+  | "DISK_FULL"
+  | "STORAGE_FAILED"
+  | "LOG_DAMAGED"
+  | "FORMAT_UNSUPPORTED"
+  | "DATA_DIR_LOCKED"
+  | "DATA_DIR_INVALID"
+  | "LISTEN_FAILED"
+  | "PEER_REFUSED"
+  | "REPLICA_FAILED";
+
+/** What a code means to a caller, to HTTP and to a shell. */
+export interface CodeRow {
   /** Whether the same call may succeed later without anything being repaired. */
   readonly retryable: boolean;
   readonly outcome: Outcome;
@@ -20,7 +43,7 @@ interface CodeRow {
 }
 
 /** Every code, with what it means to a caller, to HTTP and to a shell. */
-export const ERROR_CODES = {
+export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
   NO_LEADER: {
     retryable: true, outcome: "not-done", httpStatus: 503, exitCode: 4,
     text: "No leader is known, or a majority cannot be reached; nothing was done.",
@@ -97,10 +120,7 @@ export const ERROR_CODES = {
     retryable: false, outcome: "unknown", httpStatus: 500, exitCode: 8,
     text: "The replica stopped: the state machine threw in apply, or an invariant was violated.",
   },
-} as const satisfies Record<string, CodeRow>;
-
-/** The literal code of an error: branch on this, never on the message. */
-export type ErrorCode = keyof typeof ERROR_CODES;
+};
 
 const BRAND: unique symbol = Symbol.for("quorate.error") as never;
 
