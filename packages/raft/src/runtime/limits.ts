@@ -1,32 +1,29 @@
 /**
  * Every bound of the library in one place. A full queue refuses; nothing grows without one of these.
  */
-const KiB = 1024;
-const MiB = 1024 * KiB;
-
 /** Defaults and bounds; times in ms, sizes in bytes. */
 export const LIMITS = {
   /** Entries of one batch: what is gathered in one turn is cut here. */
-  batchBytesMax: 1 * MiB,
+  batchBytesMax: 1_048_576, // 1 MiB
   /** Entries of one append message. */
-  appendBytesMax: 1 * MiB,
+  appendBytesMax: 1_048_576, // 1 MiB
   inflightMessagesMax: 256,
-  inflightBytesMax: 16 * MiB,
+  inflightBytesMax: 16_777_216, // 16 MiB
   /** Appended and not committed: proposals are refused beyond. */
-  uncommittedBytesMax: 64 * MiB,
+  uncommittedBytesMax: 67_108_864, // 64 MiB
   /** Durable entries kept in memory for peers that are a little behind. */
-  tailBytesMax: 32 * MiB,
+  tailBytesMax: 33_554_432, // 32 MiB
   /** Calls that wait, per member. */
   pendingWritesMax: 131_072,
   pendingReadsMax: 131_072,
   /** Commands gathered for the next turn, or on their way to the leader. */
-  gatheredBytesMax: 32 * MiB,
+  gatheredBytesMax: 33_554_432, // 32 MiB
   /** Received and not stepped yet, all peers together; beyond, sockets are paused. */
-  inboxBytesMax: 64 * MiB,
+  inboxBytesMax: 67_108_864, // 64 MiB
   /** Queued for one peer. */
-  sendQueueBytesMax: 32 * MiB,
+  sendQueueBytesMax: 33_554_432, // 32 MiB
   /** One frame on the wire. */
-  frameBytesMax: 20 * MiB,
+  frameBytesMax: 20_971_520, // 20 MiB
   /** Peer connections accepted at a time, and those that have not said hello yet. */
   connectionsMax: 1_024,
   helloTimeoutMs: 5_000,
