@@ -51,7 +51,10 @@ export interface IndexedConfiguration {
 
 /** Nobody: what a member without a log has. */
 export const EMPTY_CONFIGURATION: Configuration = {
-  members: [], voters: [], outgoing: [], learners: [],
+  members: [],
+  voters: [],
+  outgoing: [],
+  learners: [],
 };
 
 const MEMBER_ID = /^[A-Za-z0-9._:[\]-]{1,64}$/;

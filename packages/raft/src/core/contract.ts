@@ -7,7 +7,12 @@
  */
 import type { Checksum } from "../util/checksum.ts";
 import type { Random } from "../util/random.ts";
-import type { Configuration, Incarnation, IndexedConfiguration, MemberId } from "./configuration.ts";
+import type {
+  Configuration,
+  Incarnation,
+  IndexedConfiguration,
+  MemberId,
+} from "./configuration.ts";
 import type { EntryBatch, PackedEntries } from "./entry.ts";
 import type { Message } from "./message.ts";
 import type { HardState, LoadRequest, Output, Role } from "./output.ts";
@@ -66,7 +71,8 @@ export const EMPTY_GROUP: RecoveredGroup = {
   startIndex: 0,
   startTerm: 0,
   startConfiguration: {
-    index: 0, configuration: { members: [], voters: [], outgoing: [], learners: [] },
+    index: 0,
+    configuration: { members: [], voters: [], outgoing: [], learners: [] },
   },
   lastIndex: 0,
   termRuns: [],
@@ -77,8 +83,11 @@ export const EMPTY_GROUP: RecoveredGroup = {
 /** Where a proposal went, or why it went nowhere. Refused means: nothing was appended. */
 export type ProposeResult =
   | { readonly ok: true; readonly firstIndex: number; readonly term: number }
-  | { readonly ok: false; readonly reason: "not-leader" | "overloaded";
-      readonly leader: MemberId | undefined };
+  | {
+      readonly ok: false;
+      readonly reason: "not-leader" | "overloaded";
+      readonly leader: MemberId | undefined;
+    };
 
 /** What the leader knows about one peer. */
 export interface PeerStatus {

@@ -196,14 +196,20 @@ export class EntryBatch {
 
   /** The entries from `index` on; the batch itself where that is all of it. */
   from(index: number, checksum: Checksum): EntryBatch {
-    assert(index >= this.firstIndex && index <= this.lastIndex, () => `no entry ${index} in ${this}`);
+    assert(
+      index >= this.firstIndex && index <= this.lastIndex,
+      () => `no entry ${index} in ${this.toString()}`,
+    );
     if (index === this.firstIndex) return this;
     return this.#part(index, this.lastIndex, checksum);
   }
 
   /** The entries up to and including `index`; the batch itself where that is all of it. */
   upTo(index: number, checksum: Checksum): EntryBatch {
-    assert(index >= this.firstIndex && index <= this.lastIndex, () => `no entry ${index} in ${this}`);
+    assert(
+      index >= this.firstIndex && index <= this.lastIndex,
+      () => `no entry ${index} in ${this.toString()}`,
+    );
     if (index === this.lastIndex) return this;
     return this.#part(this.firstIndex, index, checksum);
   }
@@ -217,7 +223,10 @@ export class EntryBatch {
     const end = to === this.lastIndex ? this.body.length : this.#offsetOf(to + 1);
     const entries = { bytes: this.body.subarray(start, end), count: to - from + 1 };
     return EntryBatch.seal(entries, {
-      term: this.term, firstIndex: from, timeMs: this.timeMs, checksum,
+      term: this.term,
+      firstIndex: from,
+      timeMs: this.timeMs,
+      checksum,
     });
   }
 
@@ -243,7 +252,11 @@ function holdsConfiguration(entries: PackedEntries): boolean {
 /** Walks the entries of one batch after another without an object per entry. */
 export class EntryCursor {
   readonly view: EntryView = {
-    index: 0, kind: EntryKind.noop, session: 0, sequence: 0, lowestUnanswered: 0,
+    index: 0,
+    kind: EntryKind.noop,
+    session: 0,
+    sequence: 0,
+    lowestUnanswered: 0,
     payload: new Uint8Array(0),
   };
   #body: Uint8Array = new Uint8Array(0);

@@ -16,6 +16,7 @@ export interface PreVote {
   readonly lastTerm: number;
 }
 
+/** The answer to a pre-vote: binds nobody. */
 export interface PreVoteResponse {
   readonly type: "pre-vote-response";
   /** Granted: the asked term. Refused: the refuser's own term. */
@@ -32,6 +33,7 @@ export interface RequestVote {
   readonly lastTerm: number;
 }
 
+/** The answer to a vote request; a grant is durable before it is sent. */
 export interface RequestVoteResponse {
   readonly type: "request-vote-response";
   readonly term: number;
@@ -49,6 +51,7 @@ export interface AppendEntries {
   readonly batches: readonly EntryBatch[];
 }
 
+/** The answer to an append: how far the logs agree, or where they part. */
 export interface AppendEntriesResponse {
   readonly type: "append-entries-response";
   readonly term: number;
@@ -73,6 +76,7 @@ export interface Heartbeat {
   readonly round: number;
 }
 
+/** Says that the sender still follows in this term. */
 export interface HeartbeatResponse {
   readonly type: "heartbeat-response";
   readonly term: number;
@@ -88,6 +92,7 @@ export interface ReadIndexRequest {
   readonly token: number;
 }
 
+/** The index that is safe to read at, or that there is none. */
 export interface ReadIndexResponse {
   readonly type: "read-index-response";
   readonly term: number;

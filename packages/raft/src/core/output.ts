@@ -64,21 +64,38 @@ export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
 
 /** What changed, for observers. Every transition of a role, term, vote, leader or commit is here. */
 export type CoreEvent =
-  | { readonly type: "role"; readonly role: Role; readonly previous: Role; readonly term: number;
-      readonly reason: string }
+  | {
+      readonly type: "role";
+      readonly role: Role;
+      readonly previous: Role;
+      readonly term: number;
+      readonly reason: string;
+    }
   | { readonly type: "term"; readonly term: number; readonly previous: number }
   | { readonly type: "vote"; readonly term: number; readonly candidate: MemberId }
-  | { readonly type: "vote-received"; readonly term: number; readonly from: MemberId;
-      readonly granted: boolean; readonly pre: boolean }
+  | {
+      readonly type: "vote-received";
+      readonly term: number;
+      readonly from: MemberId;
+      readonly granted: boolean;
+      readonly pre: boolean;
+    }
   | { readonly type: "leader"; readonly leader: MemberId | undefined; readonly term: number }
   | { readonly type: "commit"; readonly index: number; readonly term: number }
-  | { readonly type: "configuration"; readonly index: number;
-      readonly configuration: Configuration }
+  | {
+      readonly type: "configuration";
+      readonly index: number;
+      readonly configuration: Configuration;
+    }
   | { readonly type: "truncated"; readonly from: number; readonly term: number }
   /** The leader of a term has committed an entry of that term: it may serve reads now. */
   | { readonly type: "ready"; readonly term: number }
-  | { readonly type: "peer-state"; readonly peer: MemberId; readonly state: "probe" | "replicate";
-      readonly reason: string };
+  | {
+      readonly type: "peer-state";
+      readonly peer: MemberId;
+      readonly state: "probe" | "replicate";
+      readonly reason: string;
+    };
 
 /** One batch of consequences; see the rules at the top of this file. */
 export interface Output {

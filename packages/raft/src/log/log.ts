@@ -66,6 +66,7 @@ export interface RecoveryReport {
   readonly elapsedMs: number;
 }
 
+/** One write-ahead log for all groups of a host; the contract is at the top of this file. */
 export interface Log {
   readonly recovery: RecoveryReport;
   /** What was recovered of a group at opening; EMPTY_GROUP for one that was never written. */

@@ -8,6 +8,7 @@
  */
 import type { Applied } from "./state-machine.ts";
 
+/** Where the machine lives, seen from the engine. */
 export interface MachineHost<Query> {
   /** Applies one command; `payload` is a view that changes after the call. */
   apply(payload: Uint8Array, at: Applied): unknown;

@@ -119,7 +119,11 @@ export interface FollowerStatus extends Omit<PeerStatus, "lastHeardMs"> {
 
 /** What a replica reports of its host, beside the events of the core. */
 export type HostEvent =
-  | { readonly type: "formed"; readonly clusterId: ClusterId; readonly configuration: Configuration }
+  | {
+      readonly type: "formed";
+      readonly clusterId: ClusterId;
+      readonly configuration: Configuration;
+    }
   | { readonly type: "peer-connected"; readonly peer: MemberId; readonly address: string }
   | { readonly type: "peer-disconnected"; readonly peer: MemberId; readonly reason: string }
   | ({ readonly type: "peer-refused" } & RefusalReport)
@@ -132,10 +136,14 @@ export type HostEvent =
 
 /** Everything that can be observed. */
 export type ReplicaEvent = CoreEvent | HostEvent;
+/** The name of an event. */
 export type ReplicaEventType = ReplicaEvent["type"];
 
 /** The event of one type. */
-export type ReplicaEventOf<T extends ReplicaEventType> = Extract<ReplicaEvent, { readonly type: T }>;
+export type ReplicaEventOf<T extends ReplicaEventType> = Extract<
+  ReplicaEvent,
+  { readonly type: T }
+>;
 
 /**
  * A member of a replicated state machine. Every call works on every member.

@@ -54,6 +54,7 @@ export const RefusalCode = {
 } as const;
 export type RefusalCode = (typeof RefusalCode)[keyof typeof RefusalCode];
 
+/** Whether a peer may go on, or why not. */
 export type Verdict =
   | { readonly accept: true }
   | { readonly accept: false; readonly code: RefusalCode; readonly reason: string };
@@ -75,6 +76,7 @@ export interface TransportHandler {
   message(from: MemberId, group: number, message: PeerMessage): void;
 }
 
+/** Who refused whom, and why. */
 export interface RefusalReport {
   /** Who, as far as known: a member id or an address. */
   readonly peer: string;
@@ -90,6 +92,7 @@ export interface PeerAddress {
   readonly address: string;
 }
 
+/** The connection to one peer, for status pages. */
 export interface PeerTransportStatus {
   readonly id: MemberId;
   readonly address: string;
@@ -100,6 +103,7 @@ export interface PeerTransportStatus {
   readonly lastProblem: string | undefined;
 }
 
+/** The way to the other hosts; the contract is at the top of this file. */
 export interface Transport {
   /** Binds the listener; rejects with LISTEN_FAILED, naming address and cause. */
   listen(handler: TransportHandler): Promise<void>;

@@ -12,10 +12,7 @@ export class InvariantViolation extends Error {
 }
 
 /** Throws {@link InvariantViolation} unless `condition` holds. A costly message goes in a function. */
-export function assert(
-  condition: boolean,
-  message: string | (() => string),
-): asserts condition {
+export function assert(condition: boolean, message: string | (() => string)): asserts condition {
   if (!condition) throw new InvariantViolation(typeof message === "string" ? message : message());
 }
 

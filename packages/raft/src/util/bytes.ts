@@ -13,10 +13,12 @@ export class BytesError extends Error {
 
 const TWO_32 = 0x1_0000_0000;
 
+/** Reads an unsigned 16-bit integer; the caller has checked the length. */
 export function readU16(bytes: Uint8Array, at: number): number {
   return bytes[at]! | (bytes[at + 1]! << 8);
 }
 
+/** Reads an unsigned 32-bit integer; the caller has checked the length. */
 export function readU32(bytes: Uint8Array, at: number): number {
   return (
     (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
@@ -30,11 +32,13 @@ export function readU64(bytes: Uint8Array, at: number): number {
   return high * TWO_32 + readU32(bytes, at);
 }
 
+/** Writes the low 16 bits. */
 export function writeU16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;
   bytes[at + 1] = value >>> 8;
 }
 
+/** Writes the low 32 bits. */
 export function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value;
   bytes[at + 1] = value >>> 8;
@@ -42,9 +46,11 @@ export function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 3] = value >>> 24;
 }
 
+/** Writes a safe integer of 0 or more as a u64. */
 export function writeU64(bytes: Uint8Array, at: number, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 0) throw new BytesError(`not a u64 of ours: ${value}`);
-  writeU32(bytes, at, value % TWO_32 | 0);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new BytesError(`not a u64 of ours: ${value}`);
+  writeU32(bytes, at, (value % TWO_32) | 0);
   writeU32(bytes, at + 4, Math.floor(value / TWO_32));
 }
 
@@ -74,9 +80,11 @@ export function toHex(bytes: Uint8Array): string {
 
 /** Bytes of a hexadecimal string; throws {@link BytesError} on anything else. */
 export function fromHex(text: string): Uint8Array {
-  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) throw new BytesError("not lower-case hex");
+  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text))
+    throw new BytesError("not lower-case hex");
   const bytes = new Uint8Array(text.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < bytes.length; i++)
+    bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
   return bytes;
 }
 

@@ -45,79 +45,136 @@ export interface CodeRow {
 /** Every code, with what it means to a caller, to HTTP and to a shell. */
 export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
   NO_LEADER: {
-    retryable: true, outcome: "not-done", httpStatus: 503, exitCode: 4,
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 503,
+    exitCode: 4,
     text: "No leader is known, or a majority cannot be reached; nothing was done.",
   },
   OVERLOADED: {
-    retryable: true, outcome: "not-done", httpStatus: 503, exitCode: 4,
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 503,
+    exitCode: 4,
     text: "A bounded queue is full; nothing was done. Try again a little later.",
   },
   TIMEOUT: {
-    retryable: true, outcome: "not-done", httpStatus: 504, exitCode: 4,
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 504,
+    exitCode: 4,
     text: "The deadline passed before the call took effect; nothing was or will be done.",
   },
   OUTCOME_UNKNOWN: {
-    retryable: false, outcome: "unknown", httpStatus: 504, exitCode: 5,
+    retryable: false,
+    outcome: "unknown",
+    httpStatus: 504,
+    exitCode: 5,
     text: "The write was handed on and its fate is not known: it may have happened or may yet.",
   },
   ABORTED: {
-    retryable: true, outcome: "not-done", httpStatus: 499, exitCode: 4,
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 499,
+    exitCode: 4,
     text: "The caller's signal ended the call before it took effect.",
   },
   CLOSED: {
-    retryable: false, outcome: "not-done", httpStatus: 503, exitCode: 4,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 503,
+    exitCode: 4,
     text: "This replica is closed or closing.",
   },
   COMMAND_TOO_LARGE: {
-    retryable: false, outcome: "not-done", httpStatus: 413, exitCode: 2,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 413,
+    exitCode: 2,
     text: "The encoded command is larger than the limit.",
   },
   COMMAND_INVALID: {
-    retryable: false, outcome: "not-done", httpStatus: 400, exitCode: 2,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 400,
+    exitCode: 2,
     text: "The command could not be encoded.",
   },
   QUERY_FAILED: {
-    retryable: false, outcome: "not-done", httpStatus: 500, exitCode: 1,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 500,
+    exitCode: 1,
     text: "The state machine threw while answering a query.",
   },
   OPTION_INVALID: {
-    retryable: false, outcome: "not-done", httpStatus: 400, exitCode: 2,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 400,
+    exitCode: 2,
     text: "An option is missing, malformed, out of bounds or at odds with another.",
   },
   DISK_FULL: {
-    retryable: true, outcome: "not-done", httpStatus: 507, exitCode: 4,
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 507,
+    exitCode: 4,
     text: "The next log segment could not be prepared: the member is read-only until space is back.",
   },
   STORAGE_FAILED: {
-    retryable: false, outcome: "unknown", httpStatus: 500, exitCode: 6,
+    retryable: false,
+    outcome: "unknown",
+    httpStatus: 500,
+    exitCode: 6,
     text: "A write or sync failed. The store is poisoned and acknowledges nothing again.",
   },
   LOG_DAMAGED: {
-    retryable: false, outcome: "not-done", httpStatus: 500, exitCode: 6,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 500,
+    exitCode: 6,
     text: "The log is damaged below what was known durable; nothing was changed or cut.",
   },
   FORMAT_UNSUPPORTED: {
-    retryable: false, outcome: "not-done", httpStatus: 500, exitCode: 6,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 500,
+    exitCode: 6,
     text: "A file was written by a newer version of this software.",
   },
   DATA_DIR_LOCKED: {
-    retryable: false, outcome: "not-done", httpStatus: 500, exitCode: 6,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 500,
+    exitCode: 6,
     text: "Another process has this data directory open.",
   },
   DATA_DIR_INVALID: {
-    retryable: false, outcome: "not-done", httpStatus: 500, exitCode: 6,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 500,
+    exitCode: 6,
     text: "The data directory is incomplete, unreadable or belongs to another member or cluster.",
   },
   LISTEN_FAILED: {
-    retryable: false, outcome: "not-done", httpStatus: 500, exitCode: 7,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 500,
+    exitCode: 7,
     text: "The listening address could not be bound.",
   },
   PEER_REFUSED: {
-    retryable: false, outcome: "not-done", httpStatus: 500, exitCode: 7,
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 500,
+    exitCode: 7,
     text: "A peer of another cluster, list, version or incarnation was met.",
   },
   REPLICA_FAILED: {
-    retryable: false, outcome: "unknown", httpStatus: 500, exitCode: 8,
+    retryable: false,
+    outcome: "unknown",
+    httpStatus: 500,
+    exitCode: 8,
     text: "The replica stopped: the state machine threw in apply, or an invariant was violated.",
   },
 };
@@ -159,7 +216,10 @@ export class QuorateError extends Error {
   readonly leader: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: QuorateErrorOptions = {}) {
-    super(`[${code}] ${message}`, options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      `[${code}] ${message}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.code = code;
     const row: CodeRow = ERROR_CODES[code];
     this.retryable = row.retryable;

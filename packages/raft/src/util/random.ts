@@ -27,11 +27,15 @@ export class SeededRandom implements Random {
   /** The next 32 bits. */
   next(): number {
     const s = this.#s;
-    const s0 = s[0]!, s1 = s[1]!, s2 = s[2]!, s3 = s[3]!;
+    const s0 = s[0]!,
+      s1 = s[1]!,
+      s2 = s[2]!,
+      s3 = s[3]!;
     const x = Math.imul(s1, 5);
     const result = Math.imul((x << 7) | (x >>> 25), 9) >>> 0;
     const t = s1 << 9;
-    const n2 = s2 ^ s0, n3 = s3 ^ s1;
+    const n2 = s2 ^ s0,
+      n3 = s3 ^ s1;
     s[1] = s1 ^ n2;
     s[0] = s0 ^ n3;
     s[2] = n2 ^ t;
