@@ -14,9 +14,7 @@ const BINARY_BYTES_MAX = 100_000;
 
 const files = listFiles();
 const sources = files.filter((path) => path.endsWith(".ts"));
-const production = sources.filter(
-  (path) => /^packages\/[^/]+\/src\//.test(path) && !isTest(path),
-);
+const production = sources.filter((path) => /^packages\/[^/]+\/src\//.test(path) && !isTest(path));
 
 /** Which folders of the library a folder may import: one direction only. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -76,7 +74,10 @@ test("the server does not reach into the library's files, and nothing imports a 
   for (const path of production) {
     for (const target of importsOf(path)) {
       if (/\.test\.ts$/.test(target)) wrong.push(`${path} imports the test ${target}`);
-      if (path.startsWith("packages/server/") && /packages\/raft|quorate\/(src|dist)/.test(target)) {
+      if (
+        path.startsWith("packages/server/") &&
+        /packages\/raft|quorate\/(src|dist)/.test(target)
+      ) {
         wrong.push(`${path} imports ${target}: use the package's exports`);
       }
     }
@@ -164,7 +165,8 @@ test("every export says in TSDoc what it is, and every file begins by saying wha
     const first = lines.find((line) => line !== "" && !line.startsWith("#!"));
     if (first?.startsWith("/**") !== true) wrong.push(`${path}: no comment at its top`);
     lines.forEach((line, i) => {
-      if (!/^export (abstract |async )?(interface|class|function|const|type) [A-Za-z]/.test(line)) return;
+      if (!/^export (abstract |async )?(interface|class|function|const|type) [A-Za-z]/.test(line))
+        return;
       const name = /(?:interface|class|function\*?|const|type) ([A-Za-z_$]+)/.exec(line)?.[1];
       if (documents(lines, i)) return;
       const overload = i > 0 && new RegExp(`^export function ${name}\\b`).test(lines[i - 1]!);
@@ -251,7 +253,8 @@ function read(path: string): string {
 }
 
 function importsOf(path: string): string[] {
-  const pattern = /(?:^|\n)\s*(?:import|export)[^"'`;]*?from\s*"([^"]+)"|import\(\s*"([^"]+)"\s*\)/g;
+  const pattern =
+    /(?:^|\n)\s*(?:import|export)[^"'`;]*?from\s*"([^"]+)"|import\(\s*"([^"]+)"\s*\)/g;
   const text = read(path).replace(/\/\*[\s\S]*?\*\//g, "");
   const bare = [...text.matchAll(/(?:^|\n)import "([^"]+)"/g)].map((match) => match[1]!);
   return [...bare, ...[...text.matchAll(pattern)].map((match) => (match[1] ?? match[2])!)];

@@ -66,6 +66,7 @@ export interface RecoveredGroup {
   readonly lastTimeMs: number;
 }
 
+/** What recovery returns for a group that was never written. */
 export const EMPTY_GROUP: RecoveredGroup = {
   hardState: { term: 0, vote: undefined, commit: 0 },
   startIndex: 0,

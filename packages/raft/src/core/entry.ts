@@ -39,7 +39,9 @@ export const EntryKind = {
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
+/** Bytes before the payload of an entry. */
 export const ENTRY_HEAD_BYTES = 40;
+/** Bytes before the first entry of a body. */
 export const BODY_HEAD_BYTES = 40;
 const BODY_VERSION = 1;
 const FLAG_CONFIGURATION = 1;
