@@ -123,7 +123,9 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#bytes[this.reserve(1)] = value;
+    // In two steps: `reserve` may replace the buffer, and the left side is evaluated first.
+    const at = this.reserve(1);
+    this.#bytes[at] = value;
     return this;
   }
 
