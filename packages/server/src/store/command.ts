@@ -1,0 +1,104 @@
+/**
+ * What the store is asked: commands change it, queries do not.
+ *
+ * The *revision* of a write is its position in the replicated log: it grows from write to write over
+ * the whole store, with gaps, and is the same on every member.
+ */
+import type { Returns } from "quorate";
+import type { Key } from "./key.ts";
+
+/** When a command takes effect. Otherwise it changes nothing and ends as a {@link Conflict}. */
+export type Condition =
+  | { readonly type: "none" }
+  /** The key is there and was last written at this revision. */
+  | { readonly type: "revision"; readonly revision: number }
+  | { readonly type: "absent" }
+  | { readonly type: "present" };
+
+/** Always. */
+export const NO_CONDITION: Condition = { type: "none" };
+
+/** The condition of a command did not hold; nothing was changed. */
+export interface Conflict {
+  readonly type: "conflict";
+  /** The revision that the key has; 0 where it is absent. */
+  readonly revision: number;
+}
+
+/** The key has the value now. */
+export interface PutDone {
+  readonly type: "put";
+  readonly revision: number;
+  /** The key was absent before. */
+  readonly created: boolean;
+}
+
+/** The key is absent now. */
+export interface DeleteDone {
+  readonly type: "delete";
+  readonly revision: number;
+  /** The key was there before. */
+  readonly deleted: boolean;
+}
+
+/** Gives a key a value. */
+export interface PutCommand extends Returns<PutDone | Conflict> {
+  readonly type: "put";
+  readonly key: Key;
+  readonly value: Uint8Array;
+  readonly condition: Condition;
+}
+
+/** Removes a key. */
+export interface DeleteCommand extends Returns<DeleteDone | Conflict> {
+  readonly type: "delete";
+  readonly key: Key;
+  readonly condition: Condition;
+}
+
+export type KvCommand = PutCommand | DeleteCommand;
+
+/** A value and the revision at which it was written. Values are never changed in place. */
+export interface Item {
+  readonly value: Uint8Array;
+  readonly revision: number;
+}
+
+/** An item with its key. */
+export interface KeyedItem extends Item {
+  readonly key: Key;
+}
+
+/** One page of a listing. */
+export interface Page {
+  readonly items: readonly KeyedItem[];
+  /** There are more: list on with `after` = the last key of this page. */
+  readonly more: boolean;
+}
+
+/** What a key holds; undefined where it is absent. */
+export interface GetQuery extends Returns<Item | undefined> {
+  readonly type: "get";
+  readonly key: Key;
+}
+
+/** The items of a prefix, in the order of the bytes of their keys. */
+export interface ListQuery extends Returns<Page> {
+  readonly type: "list";
+  readonly prefix: Key;
+  /** Begin behind this key. */
+  readonly after: Key | undefined;
+  /** At most so many items … */
+  readonly limit: number;
+  /** … and about so many bytes of keys and values; a page holds at least one item. */
+  readonly bytesMax: number;
+}
+
+export type KvQuery = GetQuery | ListQuery;
+
+/** How much of the store there is. */
+export interface StoreSize {
+  readonly keys: number;
+  /** Of keys and values, without what holding them costs. */
+  readonly bytes: number;
+}
