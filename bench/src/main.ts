@@ -1,0 +1,46 @@
+/** `npm run bench -- …`: reads the command line, measures, and says what came out. */
+import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describeEnvironment, isInMemory } from "./environment.ts";
+import { parseOptions, USAGE, UsageError } from "./options.ts";
+import type { BenchOptions } from "./options.ts";
+import { Progress } from "./progress.ts";
+import { measureReplication } from "./replication.ts";
+import { jsonResult, markdown, rowsOf, terminalTable } from "./report.ts";
+
+const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
+
+try {
+  const args = process.argv.slice(2);
+  if (args.includes("--help") || args.includes("-h")) process.stdout.write(`${USAGE}\n`);
+  else await run(parseOptions(args));
+} catch (error) {
+  const text = error instanceof UsageError ? `${error.message}\n\n${USAGE}` : errorText(error);
+  process.stderr.write(`${text}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+
+async function run(given: BenchOptions): Promise<void> {
+  const options = { ...given, directory: realpathSync(given.directory) };
+  if (isInMemory(options.directory)) {
+    const text = `${options.directory} is in memory: a sync there costs nothing and means nothing`;
+    if (!options.allowMemory) throw new UsageError(`${text}; name a real disk with --dir`);
+    process.stderr.write(`Warning: ${text}.\n`);
+  }
+  const environment = await describeEnvironment(options.directory);
+  const series = await measureReplication(options, new Progress(process.stderr));
+  const rows = rowsOf(series);
+  const json = jsonResult(rows, series, environment, options);
+  const title = options.systems.includes("quorate") ? "Replication" : "The floor";
+  const text = markdown(title, rows, environment, options);
+  if (options.name !== undefined) {
+    mkdirSync(RESULTS, { recursive: true });
+    writeFileSync(`${RESULTS}${options.name}.md`, text);
+    writeFileSync(`${RESULTS}${options.name}.json`, json);
+  }
+  process.stdout.write(options.json ? json : `${terminalTable(rows)}\n`);
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

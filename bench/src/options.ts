@@ -1,0 +1,108 @@
+/** The command line of the bench. */
+import { tmpdir } from "node:os";
+import { parseArgs } from "node:util";
+import type { SystemName } from "./protocol.ts";
+
+/** What to measure, and how. */
+export interface BenchOptions {
+  readonly systems: readonly SystemName[];
+  readonly directory: string;
+  readonly outstanding: readonly number[];
+  readonly valueBytes: number;
+  readonly runs: number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+  /** Prints the result as JSON on standard output instead of the table. */
+  readonly json: boolean;
+  /** The name of the result files; undefined: none are written. */
+  readonly name: string | undefined;
+  readonly allowMemory: boolean;
+  /** Given to Node in every member, such as `--cpu-prof`. */
+  readonly nodeFlags: readonly string[];
+}
+
+export const USAGE = `Usage: npm run bench -- <what> [options]
+
+What
+  replication          three quorate replicas over TCP on a real disk, interleaved with the floor
+  floor                the floor alone: the same data path with nothing but the path
+
+Options
+  --dir DIR            where the data goes, on a real file system (default: the system's temp)
+  --outstanding LIST   writes kept outstanding (default: 1,64,1024)
+  --value BYTES        size of a value (default: 256)
+  --runs N             interleaved runs of each (default: 5)
+  --warm-up SECONDS    before each window (default: 2)
+  --seconds SECONDS    length of each window (default: 3)
+  --without-floor      only the system itself
+  --name NAME          writes bench/results/NAME.md and .json (default: what was measured)
+  --no-save            writes no result files
+  --json               the result as JSON on standard output
+  --allow-memory       also on a file system in memory, where a sync means nothing
+  --node-flag FLAG     given to Node in every member, repeatable`;
+
+/** A command line that cannot be followed. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+export function parseOptions(args: readonly string[]): BenchOptions {
+  const { values, positionals } = parse(args);
+  const [what, ...rest] = positionals;
+  if ((what !== "replication" && what !== "floor") || rest.length > 0) {
+    throw new UsageError(`nothing to measure is called "${positionals.join(" ")}"`);
+  }
+  const withFloor = what === "floor" || !values["without-floor"];
+  return {
+    systems: what === "floor" ? ["floor"] : withFloor ? ["floor", "quorate"] : ["quorate"],
+    directory: values.dir,
+    outstanding: values.outstanding.split(",").map((text) => wholeNumber("outstanding", text)),
+    valueBytes: wholeNumber("value", values.value),
+    runs: wholeNumber("runs", values.runs),
+    warmUpMs: seconds("warm-up", values["warm-up"]),
+    windowMs: seconds("seconds", values.seconds),
+    json: values.json,
+    name: values["no-save"] ? undefined : (values.name ?? what),
+    allowMemory: values["allow-memory"],
+    nodeFlags: values["node-flag"],
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        dir: { type: "string", default: tmpdir() },
+        outstanding: { type: "string", default: "1,64,1024" },
+        value: { type: "string", default: "256" },
+        runs: { type: "string", default: "5" },
+        "warm-up": { type: "string", default: "2" },
+        seconds: { type: "string", default: "3" },
+        "without-floor": { type: "boolean", default: false },
+        name: { type: "string" },
+        "no-save": { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        "allow-memory": { type: "boolean", default: false },
+        "node-flag": { type: "string", multiple: true, default: [] },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new UsageError(`--${name} wants whole numbers of 1 or more, not "${text}"`);
+  }
+  return value;
+}
+
+function seconds(name: string, text: string): number {
+  const value = Number(text) * 1000;
+  if (!(value > 0)) throw new UsageError(`--${name} wants seconds above 0, not "${text}"`);
+  return value;
+}

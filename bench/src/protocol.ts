@@ -1,0 +1,68 @@
+/**
+ * What the bench says to the three members it forked, over the IPC channel, and what they answer.
+ * Requests are numbered; each gets exactly one answer.
+ */
+import type { LoadSample } from "./load.ts";
+
+/** The systems that can be measured. */
+export type SystemName = "quorate" | "floor";
+
+/** How a member is set up; which fields matter depends on the system. */
+export interface MemberSetup {
+  readonly system: SystemName;
+  readonly id: string;
+  readonly directory: string;
+  /** All three, for systems with a static list. */
+  readonly members: readonly { readonly id: string; readonly address: string }[];
+  /** Floor only: the leader's port; undefined on the leader itself. */
+  readonly leaderPort: number | undefined;
+}
+
+/** What a member answers to `open`. */
+export interface Opened {
+  /** The port that it picked, where that matters. */
+  readonly port: number;
+}
+
+/** Whether a member can take load. */
+export interface Readiness {
+  readonly leads: boolean;
+  /** Raft term; 0 for systems without one. */
+  readonly term: number;
+}
+
+/** Processor time and counts at one moment. */
+export interface MemberSample {
+  readonly atMs: number;
+  readonly cpuUs: number;
+  readonly rssBytes: number;
+  readonly load: LoadSample;
+  /** Data-synced writes of the log so far; undefined where the system does not say. */
+  readonly logWrites: number | undefined;
+}
+
+export type Request =
+  | { readonly type: "open"; readonly setup: MemberSetup }
+  | { readonly type: "ready" }
+  | { readonly type: "start"; readonly outstanding: number; readonly valueBytes: number }
+  /** Takes a sample; `reset` begins a new window. */
+  | { readonly type: "sample"; readonly reset: boolean }
+  | { readonly type: "stop" }
+  | { readonly type: "close" };
+
+/** The answer to each kind of request. */
+export interface Answers {
+  readonly open: Opened;
+  readonly ready: Readiness;
+  readonly start: undefined;
+  readonly sample: MemberSample;
+  readonly stop: undefined;
+  readonly close: undefined;
+}
+
+export type RequestMessage = { readonly number: number; readonly request: Request };
+export type AnswerMessage = {
+  readonly number: number;
+  readonly value?: unknown;
+  readonly error?: string;
+};

@@ -1,0 +1,69 @@
+/** The library as a system: three replicas of the cheapest state machine there is. */
+import { bytesCodec, openReplica } from "quorate";
+import type { Replica, StateMachine } from "quorate";
+import { join } from "node:path";
+import type { MemberSetup, Opened, Readiness } from "./protocol.ts";
+import type { System } from "./system.ts";
+
+/** Counts what it is given: the cost measured is that of replication, not of a machine. */
+class ByteCounter implements StateMachine<Uint8Array, "total"> {
+  #commands = 0;
+  #bytes = 0;
+
+  apply(command: Uint8Array): number {
+    this.#bytes += command.length;
+    return ++this.#commands;
+  }
+
+  query(): number {
+    return this.#commands;
+  }
+
+  snapshot(): unknown {
+    return [this.#commands, this.#bytes];
+  }
+
+  async restore(): Promise<void> {
+    throw new Error("the bench starts from nothing and restores nothing");
+  }
+}
+
+export class QuorateSystem implements System {
+  #replica: Replica<Uint8Array, "total"> | undefined;
+
+  async open(setup: MemberSetup): Promise<Opened> {
+    const own = setup.members.find((member) => member.id === setup.id);
+    if (own === undefined) throw new Error(`${setup.id} is not on the list`);
+    this.#replica = await openReplica<Uint8Array, "total">({
+      id: setup.id,
+      listen: own.address,
+      dataDir: join(setup.directory, setup.id),
+      machine: new ByteCounter(),
+      codec: bytesCodec,
+      start: { members: setup.members },
+    });
+    return { port: 0 };
+  }
+
+  ready(): Readiness {
+    const status = this.#open().status();
+    return { leads: status.isLeader, term: status.term };
+  }
+
+  submit(value: Uint8Array): Promise<unknown> {
+    return this.#open().write(value);
+  }
+
+  logWrites(): number | undefined {
+    return this.#open().status().log.writes;
+  }
+
+  async close(): Promise<void> {
+    await this.#replica?.close();
+  }
+
+  #open(): Replica<Uint8Array, "total"> {
+    if (this.#replica === undefined) throw new Error("not open");
+    return this.#replica;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * The measurement: rounds of fresh clusters, the systems taking turns within each round, so that
+ * whatever the machine does meanwhile hits all of them.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Cluster } from "./cluster.ts";
+import type { Window } from "./cluster.ts";
+import type { BenchOptions } from "./options.ts";
+import type { Progress } from "./progress.ts";
+import type { SystemName } from "./protocol.ts";
+
+/** All windows of one system at one load, in the order they were measured. */
+export interface Series {
+  readonly system: SystemName;
+  readonly outstanding: number;
+  readonly windows: Window[];
+}
+
+export async function measureReplication(
+  options: BenchOptions,
+  progress: Progress,
+): Promise<readonly Series[]> {
+  const series = options.outstanding.flatMap((outstanding) =>
+    options.systems.map((system): Series => ({ system, outstanding, windows: [] })),
+  );
+  progress.begin(options.runs * series.length);
+  for (let run = 0; run < options.runs; run++) {
+    for (const system of options.systems) {
+      await measureRound(
+        options,
+        progress,
+        series.filter((one) => one.system === system),
+      );
+    }
+  }
+  progress.end();
+  return series;
+}
+
+async function measureRound(
+  options: BenchOptions,
+  progress: Progress,
+  series: readonly Series[],
+): Promise<void> {
+  const directory = mkdtempSync(join(options.directory, "quorate-bench-"));
+  try {
+    const cluster = await Cluster.start(series[0]!.system, directory, options.nodeFlags);
+    try {
+      for (const one of series) {
+        progress.step(`${one.system}, ${one.outstanding} outstanding`);
+        one.windows.push(await cluster.measure({ ...options, outstanding: one.outstanding }));
+      }
+    } finally {
+      await cluster.end();
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,158 @@
+/** Results as a table for the terminal, as Markdown and as JSON. */
+import type { Window } from "./cluster.ts";
+import type { Environment } from "./environment.ts";
+import type { BenchOptions } from "./options.ts";
+import type { Series } from "./replication.ts";
+import { short, spreadOf } from "./statistics.ts";
+import type { Spread } from "./statistics.ts";
+
+/** The result of one system at one load: medians over the runs, with lowest and highest. */
+export interface Row {
+  readonly system: string;
+  readonly outstanding: number;
+  readonly entriesPerSecond: Spread;
+  readonly p50Ms: Spread;
+  readonly p99Ms: Spread;
+  readonly maxMs: Spread;
+  readonly cpuLeaderUs: Spread;
+  readonly cpuFollowerUs: Spread;
+  readonly entriesPerWrite: Spread | undefined;
+  readonly leaderRssMiB: Spread;
+  /** Entries per second as a share of the floor's, run by run; undefined without a floor. */
+  readonly ofFloor: Spread | undefined;
+}
+
+export function rowsOf(all: readonly Series[]): readonly Row[] {
+  return all.map((series) => {
+    const of = (value: (window: Window) => number): Spread => spreadOf(series.windows.map(value));
+    const perWrite = series.windows.flatMap((window) => window.entriesPerWrite ?? []);
+    return {
+      system: series.system,
+      outstanding: series.outstanding,
+      entriesPerSecond: of((w) => w.entriesPerSecond),
+      p50Ms: of((w) => w.p50Ms),
+      p99Ms: of((w) => w.p99Ms),
+      maxMs: of((w) => w.maxMs),
+      cpuLeaderUs: of((w) => w.cpuLeaderUs),
+      cpuFollowerUs: of((w) => mean(w.cpuFollowersUs)),
+      entriesPerWrite: perWrite.length === 0 ? undefined : spreadOf(perWrite),
+      leaderRssMiB: of((w) => w.leaderRssBytes / 2 ** 20),
+      ofFloor: ofFloor(series, all),
+    };
+  });
+}
+
+const HEADS = [
+  "system",
+  "outstanding",
+  "entries/s",
+  "p50 ms",
+  "p99 ms",
+  "max ms",
+  "CPU µs leader",
+  "CPU µs follower",
+  "entries/write",
+  "leader MiB",
+  "of floor",
+] as const;
+
+function cellsOf(row: Row): readonly string[] {
+  return [
+    row.system,
+    String(row.outstanding),
+    withSpread(row.entriesPerSecond),
+    withSpread(row.p50Ms),
+    withSpread(row.p99Ms),
+    short(row.maxMs.median),
+    withSpread(row.cpuLeaderUs),
+    withSpread(row.cpuFollowerUs),
+    row.entriesPerWrite === undefined ? "–" : short(row.entriesPerWrite.median),
+    short(row.leaderRssMiB.median),
+    row.ofFloor === undefined ? "–" : withSpread(row.ofFloor),
+  ];
+}
+
+/** Aligned columns for a terminal. */
+export function terminalTable(rows: readonly Row[]): string {
+  const lines = [HEADS, ...rows.map(cellsOf)];
+  const widths = HEADS.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, i) => pad(cell, widths[i]!, i === 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+export function markdown(
+  title: string,
+  rows: readonly Row[],
+  environment: Environment,
+  options: BenchOptions,
+): string {
+  const table = [HEADS, HEADS.map(() => "---"), ...rows.map(cellsOf)];
+  const e = environment;
+  return [
+    `# ${title}`,
+    "",
+    ...table.map((line) => `| ${line.join(" | ")} |`),
+    "",
+    `Medians of ${options.runs} interleaved runs (lowest–highest), ${options.windowMs / 1000} s each ` +
+      `after ${options.warmUpMs / 1000} s of warm-up; values of ${options.valueBytes} bytes; three ` +
+      "processes on one machine. CPU is user and system time of the whole process per entry.",
+    "",
+    `- Machine: ${e.processor}, ${e.cores} cores, ${e.memoryGiB} GiB; ${e.kernel}; Node ${e.node}`,
+    `- Disk: ${e.fileSystem}; one data-synced write of 4 KiB takes ${short(e.syncedWriteMs)} ms`,
+    `- Commit: ${e.commit}; ${e.date}`,
+    `- Command: \`${commandOf(options)}\``,
+    "",
+  ].join("\n");
+}
+
+export function jsonResult(
+  rows: readonly Row[],
+  series: readonly Series[],
+  environment: Environment,
+  options: BenchOptions,
+): string {
+  const command = commandOf(options);
+  return `${JSON.stringify({ environment, command, rows, series }, undefined, 2)}\n`;
+}
+
+function commandOf(options: BenchOptions): string {
+  const what = options.systems.includes("quorate") ? "replication" : "floor";
+  const withoutFloor = what === "replication" && !options.systems.includes("floor");
+  return [
+    `npm run bench -- ${what}`,
+    `--outstanding ${options.outstanding.join(",")}`,
+    `--value ${options.valueBytes}`,
+    `--runs ${options.runs}`,
+    `--warm-up ${options.warmUpMs / 1000}`,
+    `--seconds ${options.windowMs / 1000}`,
+    ...(withoutFloor ? ["--without-floor"] : []),
+  ].join(" ");
+}
+
+function ofFloor(series: Series, all: readonly Series[]): Spread | undefined {
+  const floor = all.find(
+    (other) => other.system === "floor" && other.outstanding === series.outstanding,
+  );
+  if (floor === undefined || series.system === "floor") return undefined;
+  return spreadOf(
+    series.windows.map((w, run) => w.entriesPerSecond / floor.windows[run]!.entriesPerSecond),
+  );
+}
+
+function withSpread(spread: Spread): string {
+  return `${short(spread.median)} (${short(spread.min)}–${short(spread.max)})`;
+}
+
+function pad(text: string, width: number, left: boolean): string {
+  return left ? text.padEnd(width) : text.padStart(width);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
