@@ -12,12 +12,12 @@
  *   rejects, nothing may be concluded about what is on the medium, ever: the page may be marked clean
  *   with its content lost, so a later sync that succeeds proves nothing.
  * - Creation, renaming and removal of names are durable only after `syncDirectory` of the directory.
- *   `rename` replaces the target in one step.
+ *   `rename` replaces the target in one step, and stays within one directory.
  * - Errors are {@link DiskError} with a `reason`; `full` only for a lack of space or quota.
  * - An operation on a closed file rejects. `close` is idempotent and waits for what is in flight.
  * - Operations of a file opened as `urgent` never queue behind others (the log's own writes). All
- *   others together have at most one operation in flight: the thread pool behind a real disk is small
- *   and one of its threads must stay free for the log.
+ *   others together have at most one operation in flight, in the order of the calls: the thread pool
+ *   behind a real disk is small and one of its threads must stay free for the log.
  * - Files are made with mode 0600, directories with 0700.
  */
 export interface Disk {

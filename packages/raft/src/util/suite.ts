@@ -23,11 +23,11 @@ export function expectTrue(condition: boolean, what: string): asserts condition 
 }
 
 /** Throws unless both are the same value: primitives, bytes, and plain arrays and objects of them. */
-export function expectEqual<T>(actual: T, expected: T, what = "value"): void {
+export function expectEqual<T>(actual: T, expected: NoInfer<T>, what = "value"): void {
   const shownActual = show(actual);
   const shownExpected = show(expected);
   if (shownActual === shownExpected) return;
-  throw new ExpectationFailed(`${what}: want ${shownExpected}, got ${shownActual}`);
+  throw new ExpectationFailed(`${what}: want ${clip(shownExpected)}, got ${clip(shownActual)}`);
 }
 
 /**
@@ -48,7 +48,11 @@ export async function expectRejects(
       cause: error,
     });
   }
-  throw new ExpectationFailed(`${what}: want a rejection, got ${show(value)}`);
+  throw new ExpectationFailed(`${what}: want a rejection, got ${clip(show(value))}`);
+}
+
+function clip(text: string): string {
+  return text.length <= 400 ? text : `${text.slice(0, 400)}…`;
 }
 
 /** A form in which equal values look equal and different ones do not, whatever their key order. */
