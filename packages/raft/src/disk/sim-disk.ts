@@ -18,10 +18,11 @@ import type { Random } from "../util/random.ts";
 import { SeededRandom } from "../util/random.ts";
 import { DiskError } from "./disk.ts";
 import type { Disk, DiskFile, DiskLock, OpenOptions } from "./disk.ts";
+import { parentOf } from "./path.ts";
 import { SECTOR_BYTES, SimContent } from "./sim-content.ts";
 import { SimFile } from "./sim-file.ts";
 import type { SimFileHost } from "./sim-file.ts";
-import { SimNames, parentOf } from "./sim-names.ts";
+import { SimNames } from "./sim-names.ts";
 import { SimOperations } from "./sim-operations.ts";
 import type { SimEffect, SimFault, SimKind, SimOperation } from "./sim-operations.ts";
 
@@ -315,7 +316,7 @@ export class SimDisk implements Disk {
     if (parentOf(from) !== parentOf(to)) {
       throw new DiskError("io", from, `cannot be renamed into another directory, ${parentOf(to)}`);
     }
-    if (this.#names.get(to) === "directory") throw new DiskError("exists", to, "is a directory");
+    if (this.#names.get(to) === "directory") throw new DiskError("io", to, "is a directory");
     if (from !== to) this.#names.rename(from, to, content);
   }
 

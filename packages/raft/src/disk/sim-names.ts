@@ -8,6 +8,7 @@
  * visible and never reach the medium.
  */
 import type { Random } from "../util/random.ts";
+import { nameOf, parentOf } from "./path.ts";
 import type { SimContent } from "./sim-content.ts";
 
 /** What a name stands for. */
@@ -48,7 +49,7 @@ export class SimNames {
   list(directory: string): string[] {
     const names: string[] = [];
     for (const path of this.#live.keys()) {
-      if (path !== "/" && parentOf(path) === directory) names.push(path.slice(nameStart(path)));
+      if (path !== "/" && parentOf(path) === directory) names.push(nameOf(path));
     }
     return names.sort();
   }
@@ -116,16 +117,6 @@ export class SimNames {
     apply(this.#live, change);
     this.#changes.push(change);
   }
-}
-
-/** The directory of a path. */
-export function parentOf(path: string): string {
-  const slash = path.lastIndexOf("/");
-  return slash <= 0 ? "/" : path.slice(0, slash);
-}
-
-function nameStart(path: string): number {
-  return path.lastIndexOf("/") + 1;
 }
 
 function apply(names: Map<string, SimNode>, change: NameChange): void {
