@@ -1,0 +1,151 @@
+/** One or more messages of every kind, for the golden frames and the other tests of this folder. */
+import { encodeConfiguration, votersOnly } from "../core/configuration.ts";
+import { EntryBatch, EntryKind, packEntries } from "../core/entry.ts";
+import type { EntryFields } from "../core/entry.ts";
+import { utf8 } from "../util/bytes.ts";
+import { crc32 } from "../util/checksum.ts";
+import type { Frame } from "./frame.ts";
+import type { TransportLimits } from "./link-context.ts";
+import type { PeerMessage } from "./peer-message.ts";
+import { NO_FORMATION } from "./transport.ts";
+import type { Hello } from "./transport.ts";
+
+export const INCARNATION = "00112233445566778899aabbccddeeff";
+export const LIMITS: TransportLimits = {
+  sendQueueBytesMax: 33_554_432,
+  frameBytesMax: 20_971_520,
+  connectionsMax: 1_024,
+  helloTimeoutMs: 5_000,
+  dialTimeoutMs: 3_000,
+  backoffMinMs: 20,
+  backoffMaxMs: 1_000,
+};
+
+/** A command entry with this payload. */
+export function command(payload: string | Uint8Array): EntryFields {
+  const bytes = typeof payload === "string" ? utf8(payload) : payload;
+  return {
+    kind: EntryKind.command,
+    payload: bytes,
+    session: 7,
+    sequence: 42,
+    lowestUnanswered: 40,
+  };
+}
+
+/** A sealed batch of commands. */
+export function batch(term: number, firstIndex: number, payloads: readonly string[]): EntryBatch {
+  const seal = { term, firstIndex, timeMs: 12_345, checksum: crc32 };
+  return EntryBatch.seal(packEntries(payloads.map((payload) => command(payload))), seal);
+}
+
+/** What a member with this id says of itself. */
+export function helloOf(id: string, fields: Partial<Hello> = {}): Hello {
+  return {
+    protocolMin: 1,
+    protocolMax: 1,
+    clusterId: "c1".repeat(16),
+    id,
+    incarnation: INCARNATION,
+    address: "127.0.0.1:9091",
+    formation: NO_FORMATION,
+    ...fields,
+  };
+}
+
+/** A frame of one's own making. */
+export function frameOf(
+  kind: number,
+  message: Uint8Array,
+  body: Uint8Array = new Uint8Array(0),
+): Frame {
+  return { kind, group: 0, message, body };
+}
+
+const members = votersOnly([
+  { id: "n1", address: "10.0.0.1:9091", incarnation: INCARNATION },
+  { id: "n2", address: "[::1]:9091", incarnation: "f".repeat(32) },
+]);
+const forwarded = packEntries([command("set a"), command("")]);
+
+export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[] = [
+  ["pre-vote", { type: "pre-vote", term: 3, lastIndex: 17, lastTerm: 2 }],
+  ["pre-vote with an empty log", { type: "pre-vote", term: 1, lastIndex: 0, lastTerm: 0 }],
+  ["pre-vote-response", { type: "pre-vote-response", term: 3, granted: true }],
+  [
+    "request-vote",
+    { type: "request-vote", term: 3, incarnation: INCARNATION, lastIndex: 17, lastTerm: 2 },
+  ],
+  ["request-vote-response", { type: "request-vote-response", term: 3, granted: false }],
+  [
+    "append-entries, probe",
+    { type: "append-entries", term: 4, prevIndex: 9, prevTerm: 2, commit: 8, batches: [] },
+  ],
+  [
+    "append-entries with two batches",
+    {
+      type: "append-entries",
+      term: 4,
+      prevIndex: 9,
+      prevTerm: 2,
+      commit: 8,
+      batches: [batch(3, 10, ["one", "two"]), batch(4, 12, ["three"])],
+    },
+  ],
+  [
+    "append-entries-response",
+    {
+      type: "append-entries-response",
+      term: 4,
+      success: true,
+      index: 12,
+      hintIndex: 0,
+      hintTerm: 0,
+    },
+  ],
+  [
+    "append-entries-response, refusal",
+    {
+      type: "append-entries-response",
+      term: 4,
+      success: false,
+      index: 9,
+      hintIndex: 5,
+      hintTerm: 2,
+    },
+  ],
+  ["heartbeat", { type: "heartbeat", term: 4, commit: 12, round: 6 }],
+  ["heartbeat-response", { type: "heartbeat-response", term: 4, round: 6 }],
+  ["read-index-request", { type: "read-index-request", term: 4, token: Number.MAX_SAFE_INTEGER }],
+  [
+    "read-index-response",
+    { type: "read-index-response", term: 4, token: 281_474_976_710_655, ok: true, index: 12 },
+  ],
+  [
+    "forward",
+    { type: "forward", request: 5, deadlineMs: 1_500, entries: forwarded.bytes, count: 2 },
+  ],
+  [
+    "forward-response",
+    {
+      type: "forward-response",
+      request: 5,
+      status: "appended",
+      firstIndex: 13,
+      term: 4,
+      leader: "n1",
+    },
+  ],
+  [
+    "forward-response, no leader known",
+    {
+      type: "forward-response",
+      request: 5,
+      status: "not-leader",
+      firstIndex: 0,
+      term: 4,
+      leader: "",
+    },
+  ],
+  ["formation", { type: "formation", configuration: encodeConfiguration(members) }],
+];
