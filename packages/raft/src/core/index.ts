@@ -1,0 +1,77 @@
+/**
+ * `quorate/core`: the Raft algorithm alone, without disk, network, clock or timer. Values in, values
+ * out; what to do with them and in which order is said in output.ts.
+ */
+export type { Checksum } from "../util/checksum.ts";
+export { crc32 } from "../util/checksum.ts";
+export type { Random } from "../util/random.ts";
+export { SeededRandom } from "../util/random.ts";
+export { InvariantViolation } from "../util/assert.ts";
+export type {
+  Configuration,
+  Incarnation,
+  IndexedConfiguration,
+  Member,
+  MemberId,
+} from "./configuration.ts";
+export {
+  decodeConfiguration,
+  EMPTY_CONFIGURATION,
+  encodeConfiguration,
+  isMemberId,
+  isVoter,
+  memberOf,
+  NO_INCARNATION,
+  votersOnly,
+} from "./configuration.ts";
+export type {
+  PeerStatus,
+  ProposeResult,
+  RaftInputs,
+  RaftOptions,
+  RaftStatus,
+  RecoveredGroup,
+  TermRun,
+} from "./contract.ts";
+export { EMPTY_GROUP } from "./contract.ts";
+export type { EntryFields, EntryView, PackedEntries, Seal } from "./entry.ts";
+export {
+  BODY_HEAD_BYTES,
+  ENTRY_HEAD_BYTES,
+  EntryBatch,
+  EntryCursor,
+  EntryKind,
+  packedSize,
+  packEntries,
+  packEntry,
+  validatePacked,
+} from "./entry.ts";
+export type { InvariantName } from "./invariants.ts";
+export { INVARIANTS } from "./invariants.ts";
+export type {
+  AppendEntries,
+  AppendEntriesResponse,
+  Heartbeat,
+  HeartbeatResponse,
+  Message,
+  MessageType,
+  PreVote,
+  PreVoteResponse,
+  ReadIndexRequest,
+  ReadIndexResponse,
+  RequestVote,
+  RequestVoteResponse,
+} from "./message.ts";
+export type {
+  CoreEvent,
+  Envelope,
+  HardState,
+  LoadRequest,
+  Output,
+  ReadOutcome,
+  Role,
+  Vote,
+} from "./output.ts";
+export type { VoteResult } from "./quorum.ts";
+export { isSoleVoter, majority, quorumValue, voteResult } from "./quorum.ts";
+export { Raft } from "./raft.ts";

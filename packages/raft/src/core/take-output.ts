@@ -1,0 +1,69 @@
+/**
+ * Putting the next output together.
+ *
+ * What every message waits for is settled here, when it is known which output will make it durable:
+ * a message that promises something waits for the newest output that is not durable yet (and so for
+ * all before it), unless what it says is durable already. Promises are: our vote, asking for votes on
+ * the strength of our own, an acknowledgement of entries, and speaking as leader of a term.
+ */
+import { electAlone } from "./election.ts";
+import type { Output } from "./output.ts";
+import { collectReads } from "./read-index.ts";
+import { collectMessages } from "./replicate.ts";
+import type { RaftState } from "./state.ts";
+import { UNTIL_DURABLE } from "./state.ts";
+
+/** What is to be done now; undefined where there is nothing. */
+export function takeOutput(state: RaftState): Output | undefined {
+  electAlone(state);
+  collectReads(state);
+  if (state.role === "leader") collectMessages(state);
+  state.log.evict(state.options.tailBytesMax, state.persistence.stableIndex);
+  if (!hasNews(state)) return undefined;
+  const { term, vote, commit, events, loads } = state;
+  const handedOut = state.persistence.handOut(state.log.lastIndex, term, vote);
+  settle(state);
+  const output: Output = {
+    number: handedOut.number,
+    hardState: handedOut.hardState ? { term, vote, commit } : undefined,
+    entries: handedOut.entries,
+    messages: state.drafts,
+    commit,
+    reads: state.outcomes,
+    loads,
+    events,
+  };
+  state.drafts = [];
+  state.outcomes = [];
+  state.loads = [];
+  state.events = [];
+  state.outputCommit = commit;
+  return output;
+}
+
+function hasNews(state: RaftState): boolean {
+  return (
+    state.drafts.length > 0 ||
+    state.persistence.hasUnsaved ||
+    state.commit !== state.outputCommit ||
+    state.outcomes.length > 0 ||
+    state.events.length > 0 ||
+    state.loads.length > 0 ||
+    state.persistence.isHardStateNew(state.term, state.vote)
+  );
+}
+
+/** Gives every message that waits the number of the output it waits for. */
+function settle(state: RaftState): void {
+  const { persistence, term, vote } = state;
+  const isDurable = persistence.isHardStateDurable(term, vote);
+  const pending = persistence.newestPending;
+  for (const draft of state.drafts) {
+    if (draft.after !== UNTIL_DURABLE) continue;
+    const { message } = draft;
+    const isSaid =
+      isDurable &&
+      (message.type !== "append-entries-response" || message.index <= persistence.stableIndex);
+    draft.after = isSaid ? 0 : pending;
+  }
+}
