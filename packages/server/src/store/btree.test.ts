@@ -1,12 +1,18 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BTree } from "./btree.ts";
 
 /** Few different keys, so that runs hit the same ones, next to hostile and arbitrary ones. */
 const key = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: 0, max: 400 }).map((n) => String(n).padStart(3, "0")) },
-  { weight: 1, arbitrary: fc.constantFrom("__proto__", "constructor", "toString", "", "\0", "\xff") },
-  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 6 }).map((b) => Buffer.from(b).toString("latin1")) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("__proto__", "constructor", "toString", "", "\0", "\xff"),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.uint8Array({ maxLength: 6 }).map((b) => Buffer.from(b).toString("latin1")),
+  },
 );
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ type: fc.constant("set" as const), key }) },

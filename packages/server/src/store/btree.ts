@@ -106,7 +106,13 @@ export class BTree<V> {
   check(): string | undefined {
     const depths = new Set<number>();
     const found = { keys: 0 };
-    const problem = checkNode(this.#root, { depth: 0, low: undefined, high: undefined, depths, found });
+    const problem = checkNode(this.#root, {
+      depth: 0,
+      low: undefined,
+      high: undefined,
+      depths,
+      found,
+    });
     if (problem !== undefined) return problem;
     if (depths.size > 1) return "leaves of different depth";
     return found.keys === this.#size ? undefined : `size ${this.#size}, found ${found.keys}`;
@@ -117,7 +123,12 @@ export class BTree<V> {
     if (node.epoch === this.#epoch) return node;
     return node.leaf
       ? { leaf: true, epoch: this.#epoch, keys: node.keys.slice(), values: node.values.slice() }
-      : { leaf: false, epoch: this.#epoch, keys: node.keys.slice(), children: node.children.slice() };
+      : {
+          leaf: false,
+          epoch: this.#epoch,
+          keys: node.keys.slice(),
+          children: node.children.slice(),
+        };
   }
 
   #insert(node: Node<V>, key: string, value: V): V | undefined {
@@ -270,7 +281,10 @@ function split<V>(node: Node<V>): { separator: string; right: Node<V> } {
   if (node.leaf) {
     const keys = node.keys.splice(half);
     const right: Leaf<V> = {
-      leaf: true, epoch: node.epoch, keys, values: node.values.splice(half),
+      leaf: true,
+      epoch: node.epoch,
+      keys,
+      values: node.values.splice(half),
     };
     return { separator: keys[0]!, right };
   }

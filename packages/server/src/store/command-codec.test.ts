@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CommandFormatError, decodeCommand, encodeCommand } from "./command-codec.ts";
 import type { Condition, KvCommand } from "./command.ts";
@@ -29,11 +29,13 @@ describe("the command codec", () => {
   test("writes the bytes that its table says", () => {
     const condition: Condition = { type: "revision", revision: 2 ** 40 + 7 };
     const value = Uint8Array.of(1, 2, 3);
-    expect(Buffer.from(encodeCommand({ type: "put", key: "k\xff", value, condition })).toString("hex"))
-      .toBe("010101000200000007000000000100006bff010203");
+    expect(
+      Buffer.from(encodeCommand({ type: "put", key: "k\xff", value, condition })).toString("hex"),
+    ).toBe("010101000200000007000000000100006bff010203");
     const absent: Condition = { type: "none" };
-    expect(Buffer.from(encodeCommand({ type: "delete", key: "k", condition: absent })).toString("hex"))
-      .toBe("010200000100000000000000000000006b");
+    expect(
+      Buffer.from(encodeCommand({ type: "delete", key: "k", condition: absent })).toString("hex"),
+    ).toBe("010200000100000000000000000000006b");
   });
 
   test("refuses or reads foreign bytes, and what it reads it would write the same", () => {
@@ -62,7 +64,9 @@ describe("the command codec", () => {
   });
 
   test("names the version that it does not know", () => {
-    const bytes = Uint8Array.from(encodeCommand({ type: "delete", key: "k", condition: { type: "none" } }));
+    const bytes = Uint8Array.from(
+      encodeCommand({ type: "delete", key: "k", condition: { type: "none" } }),
+    );
     bytes[0] = 2;
     expect(() => decodeCommand(bytes)).toThrow("version 2: this software knows version 1");
   });

@@ -72,7 +72,8 @@ export function decodeCommand(bytes: Uint8Array): KvCommand {
   if (view[0] !== VERSION) {
     throw new CommandFormatError(`version ${view[0]}: this software knows version ${VERSION}`);
   }
-  if (view[3] !== 0 || view.readUInt16LE(6) !== 0) throw new CommandFormatError("reserved bits set");
+  if (view[3] !== 0 || view.readUInt16LE(6) !== 0)
+    throw new CommandFormatError("reserved bits set");
   const valueAt = COMMAND_HEADER_BYTES + view.readUInt16LE(4);
   if (valueAt === COMMAND_HEADER_BYTES || valueAt > bytes.length) {
     throw new CommandFormatError("the key is empty or ends after the command");

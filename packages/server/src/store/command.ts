@@ -90,8 +90,10 @@ export interface ListQuery extends Returns<Page> {
   readonly after: Key | undefined;
   /** At most so many items … */
   readonly limit: number;
-  /** … and about so many bytes of keys and values; a page holds at least one item. */
+  /** … and about so many bytes of what is asked for; a page holds at least one item. */
   readonly bytesMax: number;
+  /** Whether the caller wants the values, so that they count as bytes of the page. */
+  readonly withValues: boolean;
 }
 
 export type KvQuery = GetQuery | ListQuery;

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Applied } from "quorate";
 import { NO_CONDITION } from "./command.ts";
@@ -8,7 +8,17 @@ import { SnapshotFormatError } from "./snapshot-format.ts";
 
 const at = (index: number): Applied => ({ index, term: 1, timeMs: 0, version: 1 });
 const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text));
-const HOSTILE = ["__proto__", "constructor", "toString", "hasOwnProperty", ".", "..", "a/b", "\0", "\xff"];
+const HOSTILE = [
+  "__proto__",
+  "constructor",
+  "toString",
+  "hasOwnProperty",
+  ".",
+  "..",
+  "a/b",
+  "\0",
+  "\xff",
+];
 
 const key = fc.oneof(
   fc.constantFrom("a", "ab", "abc", "b", ...HOSTILE),
@@ -17,7 +27,10 @@ const key = fc.oneof(
 const condition: fc.Arbitrary<Condition> = fc.oneof(
   { weight: 3, arbitrary: fc.constant(NO_CONDITION) },
   { weight: 1, arbitrary: fc.constantFrom<Condition>({ type: "absent" }, { type: "present" }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant("revision" as const), revision: fc.nat(60) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant("revision" as const), revision: fc.nat(60) }),
+  },
 );
 const command: fc.Arbitrary<KvCommand> = fc.oneof(
   fc.record({ type: fc.constant("put" as const), key, value: fc.uint8Array(), condition }),
@@ -59,7 +72,14 @@ function run(commands: readonly KvCommand[]): { machine: KvMachine; model: Model
 function listAll(machine: KvMachine, prefix: string, limit: number): string[] {
   const keys: string[] = [];
   for (let after: string | undefined; ;) {
-    const query = { type: "list", prefix, after, limit, bytesMax: 1_000 } as const;
+    const query = {
+      type: "list",
+      prefix,
+      after,
+      limit,
+      bytesMax: 1_000,
+      withValues: true,
+    } as const;
     const page = machine.query(query) as Page;
     keys.push(...page.items.map((item) => item.key));
     if (!page.more) return keys;
@@ -81,7 +101,10 @@ async function* inPieces(whole: Uint8Array, size: number): AsyncGenerator<Uint8A
 describe("KvMachine", () => {
   test("does what a sorted map with conditions does", () => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 60 }), key, fc.integer({ min: 1, max: 5 }),
+      fc.property(
+        fc.array(command, { maxLength: 60 }),
+        key,
+        fc.integer({ min: 1, max: 5 }),
         (commands, prefix, limit) => {
           const { machine, model } = run(commands);
           const all = model.sorted();
@@ -91,7 +114,8 @@ describe("KvMachine", () => {
           expect(listAll(machine, prefix, limit)).toEqual(some);
           const size = all.reduce((sum, [k, item]) => sum + k.length + item.value.length, 0);
           expect(machine.size).toEqual({ keys: all.length, bytes: size });
-        }),
+        },
+      ),
       { seed: 1, numRuns: 300 },
     );
   });
@@ -111,31 +135,36 @@ describe("KvMachine", () => {
     const machine = new KvMachine();
     const put = (k: string, size: number, index: number): unknown =>
       machine.apply(
-        { type: "put", key: k, value: new Uint8Array(size), condition: NO_CONDITION }, at(index),
+        { type: "put", key: k, value: new Uint8Array(size), condition: NO_CONDITION },
+        at(index),
       );
     put("a", 50, 1);
     put("b", 5_000, 2);
     put("c", 50, 3);
-    const page = (after: string | undefined): [string[], boolean] => {
+    const page = (after: string | undefined, withValues = true): [string[], boolean] => {
       const query = { type: "list", prefix: "", after, limit: 10, bytesMax: 100 } as const;
-      const { items, more } = machine.query(query) as Page;
+      const { items, more } = machine.query({ ...query, withValues }) as Page;
       return [items.map((item) => item.key), more];
     };
     expect(page(undefined)).toEqual([["a"], true]);
     expect(page("a")).toEqual([["b"], true]);
     expect(page("b")).toEqual([["c"], false]);
     expect(page("zzz")).toEqual([[], false]);
+    expect(page(undefined, false)).toEqual([["a", "b", "c"], false]);
   });
 
   test("restores what it was at the moment of the snapshot, whatever is applied meanwhile", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(command, { maxLength: 60 }), fc.integer({ min: 1, max: 70 }),
+      fc.asyncProperty(
+        fc.array(command, { maxLength: 60 }),
+        fc.integer({ min: 1, max: 70 }),
         async (commands, pieces) => {
           const { machine, model } = run(commands);
           const snapshot = machine.snapshot();
           for (const k of ["a", "ab", "b"]) {
             machine.apply(
-              { type: "put", key: k, value: bytes("later"), condition: NO_CONDITION }, at(1_000),
+              { type: "put", key: k, value: bytes("later"), condition: NO_CONDITION },
+              at(1_000),
             );
           }
           const whole = Buffer.concat(await collect(snapshot));
@@ -146,7 +175,8 @@ describe("KvMachine", () => {
             expect(other.query({ type: "get", key: k })).toEqual(item);
           }
           expect(Buffer.concat(await collect(other.snapshot()))).toEqual(whole);
-        }),
+        },
+      ),
       { seed: 1, numRuns: 60 },
     );
   });
@@ -181,7 +211,9 @@ describe("KvMachine", () => {
     const swapped = Buffer.from(whole);
     swapped.write("b", whole.indexOf("a", 16));
     await expect(other.restore(inPieces(swapped, 7))).rejects.toThrow("keys do not ascend");
-    await expect(other.restore(inPieces(Buffer.concat([whole, bytes("more")]), 7))).rejects.toThrow();
+    await expect(
+      other.restore(inPieces(Buffer.concat([whole, bytes("more")]), 7)),
+    ).rejects.toThrow();
     expect(listAll(other, "", 9)).toEqual(["old"]);
   });
 });

@@ -11,8 +11,19 @@
 import type { Applied, ResultOf, StateMachine } from "quorate";
 import { BTree } from "./btree.ts";
 import type {
-  Conflict, Condition, DeleteCommand, DeleteDone, Item, KeyedItem, KvCommand, KvQuery, ListQuery, Page,
-  PutCommand, PutDone, StoreSize,
+  Conflict,
+  Condition,
+  DeleteCommand,
+  DeleteDone,
+  Item,
+  KeyedItem,
+  KvCommand,
+  KvQuery,
+  ListQuery,
+  Page,
+  PutCommand,
+  PutDone,
+  StoreSize,
 } from "./command.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot-format.ts";
 
@@ -74,7 +85,7 @@ export class KvMachine implements StateMachine<KvCommand, KvQuery> {
     let bytes = 0;
     while (cursor.next() && cursor.key.startsWith(prefix)) {
       const { value, revision } = cursor.value;
-      bytes += cursor.key.length + value.length;
+      bytes += cursor.key.length + (query.withValues ? value.length : 0);
       const full = items.length >= query.limit || bytes > query.bytesMax;
       if (full && items.length > 0) return { items, more: true };
       items.push({ key: cursor.key, value, revision });
@@ -84,16 +95,8 @@ export class KvMachine implements StateMachine<KvCommand, KvQuery> {
 }
 
 function holds(condition: Condition, item: Item | undefined): boolean {
-  switch (condition.type) {
-    case "none":
-      return true;
-    case "revision":
-      return item !== undefined && item.revision === condition.revision;
-    case "absent":
-      return item === undefined;
-    case "present":
-      return item !== undefined;
-  }
+  if (condition.type === "revision") return item?.revision === condition.revision;
+  return condition.type === "none" || (condition.type === "present") === (item !== undefined);
 }
 
 /** A copy with a buffer of exactly its size; `slice` of a Buffer would be a view. */

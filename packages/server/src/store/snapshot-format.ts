@@ -84,7 +84,8 @@ class SnapshotReader {
   }
 
   finish(): { tree: BTree<Item>; bytes: number } {
-    if (this.#items < 0 || this.#rest.length > 0) throw new SnapshotFormatError("it ends too early");
+    if (this.#items < 0 || this.#rest.length > 0)
+      throw new SnapshotFormatError("it ends too early");
     if (this.#tree.size !== this.#items) {
       throw new SnapshotFormatError(`${this.#items} items announced, ${this.#tree.size} found`);
     }

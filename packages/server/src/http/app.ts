@@ -1,0 +1,202 @@
+/**
+ * The HTTP face of one member: routes, limits and errors.
+ *
+ * - Every answer that is not a value is JSON, errors included, whatever goes wrong: a malformed
+ *   request line as much as an unknown route.
+ * - Time and size are bounded before anything else is done: headers within 10 s, a whole request
+ *   within 30 s, a number of connections, the size of a value.
+ * - Nothing is authenticated yet. That a web page in somebody's browser cannot write to a member on
+ *   the same machine is ensured by refusing writes that carry a foreign Origin.
+ */
+import type { Socket } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { fastify } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { QuorateError } from "quorate";
+import type { Replica } from "quorate";
+import type { KvCommand, KvQuery, StoreSize } from "../store/command.ts";
+import { describeError, HttpError, HTTP_ERROR_CODES } from "./http-error.ts";
+import type { HttpErrorCode } from "./http-error.ts";
+import { addKvRoutes, sendJson, valueTooLarge } from "./kv-routes.ts";
+import { addStatusRoutes } from "./status-routes.ts";
+
+/** What the HTTP face needs. */
+export interface HttpAppOptions {
+  readonly replica: Replica<KvCommand, KvQuery>;
+  readonly storeSize: () => StoreSize;
+  /** Monotonic time in ms. */
+  readonly nowMs: () => number;
+  /** Told of every error that is no fault of the client. */
+  readonly onError: (error: unknown, request: string) => void;
+  readonly keyBytesMax: number;
+  readonly valueBytesMax: number;
+  readonly connectionsMax: number;
+}
+
+/** Path and headers of a request: room for the longest key with every byte percent-encoded. */
+const HEADER_BYTES_MAX = 32_768;
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+
+/** Makes the HTTP face; the caller makes it listen and closes it. */
+export function createHttpApp(options: HttpAppOptions): FastifyInstance {
+  const handleError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    sendError(options, error, { request, reply });
+  };
+  const app = fastify({
+    logger: false,
+    bodyLimit: options.valueBytesMax,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    forceCloseConnections: "idle",
+    return503OnClosing: false,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, maxHeaderSize: HEADER_BYTES_MAX },
+    routerOptions: { maxParamLength: HEADER_BYTES_MAX, querystringParser: () => ({}) },
+    frameworkErrors: handleError,
+    clientErrorHandler: answerClientError,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addHook("onRequest", beforeRequest);
+  app.setErrorHandler(handleError);
+  app.setNotFoundHandler(refuseRoute);
+  app.server.maxConnections = options.connectionsMax;
+  app.server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
+    const announced = Number(request.headers["content-length"]);
+    if (!(announced > options.valueBytesMax)) response.writeContinue();
+    app.server.emit("request", request, response);
+  });
+  addKvRoutes(app, options);
+  addStatusRoutes(app, { ...options, http: () => listeningAt(app) });
+  return app;
+}
+
+/**
+ * Closes the face: no new connection, idle ones end at once, others when they are done or `graceMs`
+ * have passed. Close the replica first, so that nothing waits for it any more.
+ */
+export async function closeHttpApp(app: FastifyInstance, graceMs: number): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** `host:port` of a listening app. */
+export function listeningAt(app: FastifyInstance): string {
+  const address = app.server.address();
+  if (address === null || typeof address === "string") return "";
+  const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
+  return `${host}:${address.port}`;
+}
+
+/** The body is bytes, whatever the client calls it: a malformed type must not refuse a value. */
+function beforeRequest(
+  request: FastifyRequest,
+  _reply: FastifyReply,
+  done: (error?: HttpError) => void,
+): void {
+  const { headers, method } = request.raw;
+  if (headers["content-type"] !== undefined) delete headers["content-type"];
+  const { origin } = headers;
+  if (origin !== undefined && method !== "GET" && method !== "HEAD") {
+    if (!URL.canParse(origin) || new URL(origin).host !== headers.host) {
+      done(new HttpError("CROSS_ORIGIN", `a page of ${origin} may not write here`));
+      return;
+    }
+  }
+  done();
+}
+
+/** Unknown paths, and known ones with a method that they do not take. */
+function refuseRoute(request: FastifyRequest): never {
+  const path = request.raw.url!.split("?", 1)[0]!;
+  const allow = allowedMethods(path);
+  if (allow === undefined) {
+    const routes = "/kv, /kv/<key>, /status and /health";
+    throw new HttpError("ROUTE_NOT_FOUND", `nothing is at ${path}; there are ${routes}`);
+  }
+  throw new HttpError("METHOD_NOT_ALLOWED", `${path} takes ${allow}`, { allow });
+}
+
+function allowedMethods(path: string): string | undefined {
+  if (path === "/status" || path === "/health") return "GET, HEAD";
+  if (path === "/kv") return "GET, HEAD, PUT, POST, DELETE";
+  if (!path.startsWith("/kv/")) return undefined;
+  return path.includes("/", 4) ? "POST" : "GET, HEAD, PUT, POST, DELETE";
+}
+
+function sendError(
+  options: HttpAppOptions,
+  thrown: unknown,
+  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+): void {
+  const error = translate(thrown, request, options);
+  const described = describeError(error);
+  const status = described?.status ?? 500;
+  if (status >= 500 && status !== 503 && status !== 504) {
+    options.onError(error, `${request.method} ${request.raw.url}`);
+  }
+  if (status === 503) reply.header("retry-after", "1");
+  if (error instanceof HttpError && error.fields.allow !== undefined) {
+    reply.header("allow", error.fields.allow);
+  }
+  const body = described?.body ?? {
+    code: "INTERNAL",
+    message: "a defect of the server; its log has the details",
+    retryable: false,
+    outcome: "unknown",
+  };
+  sendJson(reply.code(status), { error: body });
+}
+
+/** Errors of the framework in our own words. */
+function translate(thrown: unknown, request: FastifyRequest, options: HttpAppOptions): unknown {
+  if (thrown instanceof HttpError || QuorateError.is(thrown)) return thrown;
+  const { code, statusCode, message } = thrown as { [key: string]: unknown };
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") return valueTooLarge(options.valueBytesMax);
+  if (code === "FST_ERR_BAD_URL") {
+    const what = request.raw.url!.startsWith("/kv/") ? "the key" : "the path";
+    return new HttpError("KEY_INVALID", `${what} is not percent-encoded UTF-8`);
+  }
+  if (typeof statusCode === "number" && statusCode >= 400 && statusCode < 500) {
+    return new HttpError("REQUEST_INVALID", String(message));
+  }
+  return thrown;
+}
+
+/** What Node's parser refuses never becomes a request: the answer is written by hand. */
+function answerClientError(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const code = CLIENT_ERRORS[error.code ?? ""] ?? "REQUEST_INVALID";
+  const { httpStatus, retryable, outcome, text } = HTTP_ERROR_CODES[code];
+  const message = code === "REQUEST_INVALID" ? whatIsMalformed(error.code) : text;
+  const body = `${JSON.stringify({ error: { code, message, retryable, outcome } })}\n`;
+  const head =
+    `HTTP/1.1 ${httpStatus} ${STATUS_TEXT[httpStatus] ?? "Bad Request"}\r\n` +
+    "content-type: application/json; charset=utf-8\r\n" +
+    `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`;
+  socket.end(head + body);
+}
+
+function whatIsMalformed(code: string | undefined): string {
+  return code === "HPE_INVALID_URL"
+    ? "the path holds a character that must be percent-encoded, as a space or a letter beyond ASCII"
+    : "not a valid HTTP/1.1 request";
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, HttpErrorCode>> = {
+  HPE_HEADER_OVERFLOW: "HEADERS_TOO_LARGE",
+  ERR_HTTP_REQUEST_TIMEOUT: "REQUEST_TIMEOUT",
+};
+
+const STATUS_TEXT: Readonly<Record<number, string>> = {
+  408: "Request Timeout",
+  431: "Request Header Fields Too Large",
+};

@@ -1,0 +1,95 @@
+/**
+ * A replica that applies at once, in memory, for tests of the HTTP face: it remembers how it was
+ * called, and throws or waits when told to.
+ */
+import { QuorateError } from "quorate";
+import type { CallOptions, Configuration, ReadOptions, ReplicaStatus } from "quorate";
+import type { KvCommand, KvQuery } from "../../packages/server/src/store/command.ts";
+import { KvMachine } from "../../packages/server/src/store/kv-machine.ts";
+
+type Member = Configuration["members"][number];
+
+/** Three members on this machine. */
+export const MEMBERS: readonly Member[] = [1, 2, 3].map((n) => ({
+  id: `n${n}`,
+  address: `127.0.0.1:909${n}`,
+  incarnation: String(n).repeat(32),
+}));
+
+/** The status of a follower in term 3, changed as told. */
+export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
+  return {
+    id: "n1",
+    incarnation: "1".repeat(32),
+    clusterId: "c".repeat(32),
+    address: "127.0.0.1:9091",
+    state: "running",
+    failure: undefined,
+    role: "follower",
+    term: 3,
+    leader: "n2",
+    leaderAddress: "127.0.0.1:9092",
+    isLeader: false,
+    leaderForMs: undefined,
+    commit: 9,
+    applied: 9,
+    startIndex: 0,
+    lastIndex: 10,
+    lastTerm: 3,
+    configuration: {
+      members: MEMBERS,
+      voters: ["n1", "n2", "n3"],
+      outgoing: [],
+      learners: [],
+    },
+    configurationIndex: 1,
+    followers: [],
+    connections: [],
+    log: { state: "ok" } as unknown as ReplicaStatus["log"],
+    recovery: { tornBytes: 0, rewrittenBytes: 0, records: 0, elapsedMs: 1 },
+    pendingWrites: 0,
+    pendingReads: 0,
+    uncommittedBytes: 0,
+    tailBytes: 0,
+    turnDelayMaxMs: 0,
+    ...change,
+  };
+}
+
+/** Applies at once; remembers the options of the last call; throws or waits when told to. */
+export class FakeReplica {
+  readonly machine = new KvMachine();
+  index = 0;
+  fail: QuorateError | Error | undefined;
+  hang = false;
+  options: (CallOptions & ReadOptions) | undefined;
+  signals: AbortSignal[] = [];
+  current: ReplicaStatus = statusOf({});
+
+  async write(command: KvCommand, options: CallOptions): Promise<unknown> {
+    await this.#before(options);
+    return this.machine.apply(command, { index: ++this.index, term: 1, timeMs: 0, version: 1 });
+  }
+
+  async read(query: KvQuery, options: ReadOptions): Promise<unknown> {
+    await this.#before(options);
+    return this.machine.query(query);
+  }
+
+  status(): ReplicaStatus {
+    return this.current;
+  }
+
+  async #before(options: ReadOptions): Promise<void> {
+    this.options = options;
+    if (options.signal !== undefined) this.signals.push(options.signal);
+    if (this.fail !== undefined) throw this.fail;
+    if (!this.hang) return;
+    await new Promise((_resolve, reject) => {
+      options.signal!.addEventListener("abort", () => {
+        const error: Error = new QuorateError("ABORTED", "the caller went away");
+        reject(error);
+      });
+    });
+  }
+}
