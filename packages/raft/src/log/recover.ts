@@ -1,0 +1,306 @@
+/**
+ * Recovery: reading the log and deciding where it ends. This part only reads; what it finds wrong
+ * is refused with nothing changed. What it finds right is made durable by rewrite.ts.
+ *
+ * The records are walked from the first one on. The walk ends at the first place P without a whole
+ * record that belongs there. Behind P the rest is searched, at every multiple of 8, for headers that
+ * belong where they stand: their marks count too. Let M be the highest durable mark found anywhere: in
+ * slots, in the headers of the walk, in headers behind P.
+ *
+ *   M > P          damage: something was durable at P and is not there. Refused.
+ *   M <= P         torn tail (or clean end): the log ends at P. What is behind was never proven.
+ *
+ * Damage is further, whatever the marks say, because each of these was synced before anything relied on
+ * it: a file shorter than its identity says; an identity that cannot be read; a gap in the sequence of
+ * files; a full segment without a successor; a first segment without complete states, unless it is number
+ * 1; entries that a group needs and no record holds (the oldest files are missing); records that
+ * contradict each other.
+ *
+ * Why a torn tail is only ever in the newest used segment: an `end` record is durable before the next
+ * segment is entered, and the mark of the first record there proves all of the segment before. So
+ * an unreadable record in an older segment lies below a mark, as long as one record behind it is whole.
+ *
+ * What cannot be known from one copy: whether the last write, proven by no mark yet, was acknowledged.
+ * If it rots at once, that looks like a torn tail. `settle` closes that window when the log falls idle.
+ */
+import type { Disk, DiskFile } from "../disk/disk.ts";
+import { DiskError } from "../disk/disk.ts";
+import { assertDefined } from "../util/assert.ts";
+import type { Checksum } from "../util/checksum.ts";
+import type { GroupLog } from "./group-log.ts";
+import type { LiveBytes } from "./location-index.ts";
+import { damaged, unsupported } from "./log-health.ts";
+import { ORIGIN, comparePositions, laterOf } from "./position.ts";
+import type { Position } from "./position.ts";
+import {
+  RECORD_HEADER_BYTES,
+  RECORD_VERSION,
+  RecordKind,
+  bodyIsWhole,
+  emptyHeader,
+  hasMagic,
+  readHeader,
+  recordBytes,
+} from "./record.ts";
+import type { RecordHeader, RecordSeal } from "./record.ts";
+import { Replay } from "./replay.ts";
+import type { Segment } from "./segment-pool.ts";
+import {
+  SEGMENT_HEAD_BYTES,
+  decodeIdentity,
+  decodeSlots,
+  isKnownVersion,
+  segmentName,
+} from "./segment.ts";
+import { logSeal } from "./seal.ts";
+
+/** What recovery reads. */
+export interface RecoverOptions {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly checksum: Checksum;
+}
+
+/** What recovery found. */
+export interface Recovered {
+  readonly logId: number;
+  readonly groups: Map<number, GroupLog>;
+  readonly live: LiveBytes;
+  /** Oldest first, up to the one in which the log ends. */
+  readonly segments: Segment[];
+  /** The one behind, if it was prepared. */
+  readonly prepared: Segment | undefined;
+  /** Where the log ends. */
+  readonly tail: Position;
+  /** The highest durable mark; not behind the tail. */
+  readonly proven: Position;
+  /** The highest number of an opening. */
+  readonly opening: number;
+  /** The highest generation of a slot. */
+  readonly generation: number;
+  readonly records: number;
+  /** How far behind the tail something of the last opening reaches. */
+  readonly tornBytes: number;
+}
+
+/** Reads the log in these files. `sequences` is sorted and not empty. */
+export async function recoverLog(
+  options: RecoverOptions,
+  sequences: readonly number[],
+): Promise<Recovered> {
+  const scan = new LogScan(options, assertDefined(sequences[0], "there is a segment"));
+  for (const sequence of sequences) await scan.segment(sequence);
+  return scan.finish();
+}
+
+const READ_BYTES_MAX = 16_777_216; // 16 MiB
+
+class LogScan {
+  readonly #options: RecoverOptions;
+  readonly #replay: Replay;
+  readonly #segments: Segment[] = [];
+  readonly #header: RecordHeader = emptyHeader();
+  #bytes: Uint8Array = new Uint8Array(0);
+  #logId: number | undefined;
+  #seal: RecordSeal;
+  #mark: Position = ORIGIN;
+  #opening = 0;
+  /** The number of the last record that was walked over. */
+  #walkedOpening = 0;
+  #generation = 0;
+  /** Where the next record belongs; once the walk has ended, where the log ends. */
+  #at: Position;
+  #walking = true;
+  #tornEnd = 0;
+  #tornOpening = 0;
+
+  constructor(options: RecoverOptions, first: number) {
+    this.#options = options;
+    this.#seal = logSeal(options.checksum, 0);
+    this.#replay = new Replay(first);
+    this.#at = { segment: first, offset: SEGMENT_HEAD_BYTES };
+  }
+
+  async segment(sequence: number): Promise<void> {
+    const segment = await this.#load(sequence);
+    this.#segments.push(segment);
+    const bytes = this.#bytes;
+    this.#readSlots(segment, bytes);
+    let searchFrom = SEGMENT_HEAD_BYTES;
+    if (this.#walking && this.#at.segment === sequence) {
+      if (this.#walk(segment, bytes)) return;
+      searchFrom = this.#at.offset;
+    }
+    this.#walking = false;
+    this.#search(segment, bytes, searchFrom);
+  }
+
+  finish(): Recovered {
+    const tail = this.#at;
+    const tailAt = this.#segments.findIndex((segment) => segment.sequence === tail.segment);
+    if (tailAt < 0) throw damaged(this.#path(tail.segment), 0, "this file is missing");
+    const { path } = this.#segments[tailAt]!;
+    if (comparePositions(this.#mark, tail) > 0) {
+      const mark = `the log was durable up to offset ${this.#mark.offset} of segment ${this.#mark.segment}`;
+      throw damaged(path, tail.offset, `no whole record here, although ${mark}`);
+    }
+    const first = this.#segments[0]!;
+    if (first.sequence > 1 && !this.#replay.headIsComplete) {
+      throw damaged(
+        path,
+        tail.offset,
+        "the states that the first segment begins with are not whole",
+      );
+    }
+    const beyond = this.#segments[tailAt + 2];
+    if (beyond !== undefined) {
+      throw damaged(beyond.path, 0, `this file exists although the log ends in ${path}`);
+    }
+    this.#requireEntries(first);
+    return {
+      logId: assertDefined(this.#logId, "a segment was read"),
+      groups: this.#replay.groups,
+      live: this.#replay.live,
+      segments: this.#segments.slice(0, tailAt + 1),
+      prepared: this.#segments[tailAt + 1],
+      tail,
+      proven: this.#mark,
+      opening: this.#opening,
+      generation: this.#generation,
+      records: this.#replay.records,
+      tornBytes: this.#tornOpening === this.#opening ? Math.max(0, this.#tornEnd - tail.offset) : 0,
+    };
+  }
+
+  /** Walks over records; true where the segment is full and the log goes on in the next one. */
+  #walk(segment: Segment, bytes: Uint8Array): boolean {
+    const header = this.#header;
+    let offset = this.#at.offset;
+    while (this.#isWhole(segment, bytes, offset)) {
+      const from = offset + RECORD_HEADER_BYTES;
+      const why = this.#replay.apply(header, bytes.subarray(from, from + header.bodyBytes));
+      if (why !== undefined) throw damaged(segment.path, offset, why);
+      this.#note(header);
+      this.#walkedOpening = header.opening;
+      offset += recordBytes(header.bodyBytes);
+      if (header.kind === RecordKind.end) {
+        this.#at = { segment: segment.sequence + 1, offset: SEGMENT_HEAD_BYTES };
+        return true;
+      }
+    }
+    this.#at = { segment: segment.sequence, offset };
+    return false;
+  }
+
+  /** Whether a record that belongs to the log begins here; its header is then read. */
+  #isWhole(segment: Segment, bytes: Uint8Array, offset: number): boolean {
+    const header = this.#header;
+    if (!this.#belongs(segment, bytes, offset)) return false;
+    if (header.opening < this.#walkedOpening) return false;
+    return bodyIsWhole(bytes, offset, header, this.#seal);
+  }
+
+  /** Whether a whole header stands here that says that it belongs here. */
+  #belongs(segment: Segment, bytes: Uint8Array, offset: number): boolean {
+    const header = this.#header;
+    if (!readHeader(bytes, offset, header, this.#seal)) return false;
+    if (header.segment !== segment.sequence || header.offset !== offset) return false;
+    if (header.version !== RECORD_VERSION) {
+      throw unsupported(segment.path, "a record", header.version);
+    }
+    return true;
+  }
+
+  /** Looks behind the end of the walk for headers, for what their marks prove. */
+  #search(segment: Segment, bytes: Uint8Array, from: number): void {
+    const header = this.#header;
+    const last = bytes.length - RECORD_HEADER_BYTES;
+    for (let offset = from; offset <= last; offset += 8) {
+      if (!hasMagic(bytes, offset) || !this.#belongs(segment, bytes, offset)) continue;
+      this.#note(header);
+      if (segment.sequence !== this.#at.segment || header.opening < this.#tornOpening) continue;
+      this.#tornOpening = header.opening;
+      this.#tornEnd = Math.min(offset + recordBytes(header.bodyBytes), bytes.length);
+    }
+  }
+
+  #note(header: Readonly<RecordHeader>): void {
+    this.#mark = laterOf(this.#mark, { segment: header.markSegment, offset: header.markOffset });
+    if (header.opening > this.#opening) this.#opening = header.opening;
+  }
+
+  #readSlots(segment: Segment, bytes: Uint8Array): void {
+    const owner = { sequence: segment.sequence, logId: this.#logId ?? 0 };
+    for (const slot of decodeSlots(bytes, owner, this.#options.checksum)) {
+      if (!isKnownVersion(slot.version)) throw unsupported(segment.path, "a mark", slot.version);
+      this.#mark = laterOf(this.#mark, slot.mark);
+      this.#opening = Math.max(this.#opening, slot.opening);
+      this.#generation = Math.max(this.#generation, slot.generation);
+    }
+  }
+
+  /** Reads the whole file into the buffer and checks who it is. */
+  async #load(sequence: number): Promise<Segment> {
+    const path = this.#path(sequence);
+    const before = this.#segments.at(-1);
+    if (before !== undefined && before.sequence !== sequence - 1) {
+      throw damaged(this.#path(before.sequence + 1), 0, "this file is missing");
+    }
+    try {
+      const file = await this.#options.disk.open(path, { mode: "read" });
+      try {
+        return await this.#loadFrom(file, sequence);
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (error instanceof DiskError && error.reason === "io") {
+        throw damaged(path, 0, "the file cannot be read", error);
+      }
+      throw error;
+    }
+  }
+
+  async #loadFrom(file: DiskFile, sequence: number): Promise<Segment> {
+    const { path } = file;
+    const fileBytes = await file.size();
+    const head = new Uint8Array(SEGMENT_HEAD_BYTES);
+    await file.read(head, 0);
+    const identity = decodeIdentity(head, this.#options.checksum);
+    if (identity === undefined) throw damaged(path, 0, "the identity of the segment is not whole");
+    if (!isKnownVersion(identity.version)) throw unsupported(path, "a segment", identity.version);
+    const { size, logId } = identity;
+    if (identity.sequence !== sequence)
+      throw damaged(path, 16, `this is segment ${identity.sequence}`);
+    this.#logId ??= logId;
+    this.#seal = logSeal(this.#options.checksum, this.#logId);
+    if (logId !== this.#logId) throw damaged(path, 24, "this segment belongs to another log");
+    if (fileBytes < size)
+      throw damaged(path, fileBytes, `the file ends here, its head says ${size}`);
+    if (this.#bytes.length !== size) this.#bytes = new Uint8Array(size);
+    for (let at = 0; at < size; at += READ_BYTES_MAX) {
+      const piece = this.#bytes.subarray(at, Math.min(size, at + READ_BYTES_MAX));
+      const count = await file.read(piece, at);
+      if (count < piece.length) throw damaged(path, at + count, "the file ends here");
+    }
+    return { sequence, size, path, pins: 0 };
+  }
+
+  /** Every group must have all entries that its state speaks of. */
+  #requireEntries(first: Segment): void {
+    for (const group of this.#replay.groups.values()) {
+      const missing = group.firstMissing();
+      if (missing === undefined) continue;
+      const path = first.sequence > 1 ? this.#path(first.sequence - 1) : first.path;
+      throw damaged(
+        path,
+        0,
+        `entry ${missing} of group ${group.id} is missing, and with it this file`,
+      );
+    }
+  }
+
+  #path(sequence: number): string {
+    return `${this.#options.directory}/${segmentName(sequence, "log")}`;
+  }
+}
