@@ -143,7 +143,7 @@ class MemoryStreams implements Streams {
     this.#host = host;
   }
 
-  listen(address: string, events: ListenEvents): Promise<string> {
+  async listen(address: string, events: ListenEvents): Promise<string> {
     const own: ListenEvents = {
       accepted: (stream, remote) => {
         assert(stream instanceof MemoryStream, "a network in memory has its own streams");
@@ -152,13 +152,9 @@ class MemoryStreams implements Streams {
       },
       trouble: (reason) => events.trouble(reason),
     };
-    try {
-      this.#host = this.#network.bind(address, own);
-      this.#events = own;
-      return Promise.resolve(this.#host);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    this.#host = this.#network.bind(address, own);
+    this.#events = own;
+    return this.#host;
   }
 
   dial(address: string, events: StreamEvents): ByteStream {
