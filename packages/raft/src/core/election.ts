@@ -53,11 +53,19 @@ export function tickElection(state: RaftState): void {
   );
 }
 
-/** A sole voter has nobody to wait for. True where that made it leader. */
+/** A sole voter has nobody to wait for but its own disk. True where that is all there is to do. */
 export function electAlone(state: RaftState): boolean {
   if (!state.isAlone || state.role === "leader") return false;
-  campaign(state, "sole voter");
+  if (state.role !== "candidate") campaign(state, "sole voter");
   return true;
+}
+
+/** Counts our own vote once it is durable. */
+export function countOwnVote(state: RaftState): void {
+  if (state.role !== "candidate" || state.votes.has(state.id)) return;
+  if (!state.persistence.isHardStateDurable(state.term, state.vote)) return;
+  state.votes.set(state.id, true);
+  decide(state);
 }
 
 /** The time at which the leader's quorum is lost unless somebody is heard before. */
@@ -210,7 +218,6 @@ function decide(state: RaftState): void {
   }
   becomeCandidate(state, reason);
   requestVotes(state);
-  decide(state);
 }
 
 function voters(state: RaftState, granted: boolean): string {

@@ -141,10 +141,10 @@ export class EntryLog {
    */
   append(batch: EntryBatch): boolean {
     if (batch.firstIndex !== this.#lastIndex + 1) {
-      violated("log-contiguous", `Batch ${batch} behind entry ${this.#lastIndex}.`);
+      violated("log-contiguous", `Batch ${batch.toString()} behind entry ${this.#lastIndex}.`);
     }
     if (batch.term < this.lastTerm) {
-      violated("log-terms-ordered", `Batch ${batch} behind term ${this.lastTerm}.`);
+      violated("log-terms-ordered", `Batch ${batch.toString()} behind term ${this.lastTerm}.`);
     }
     const configurations = batch.hasConfiguration ? configurationsOf(batch) : undefined;
     if (batch.term > this.lastTerm || this.#runTerms.length === 0) {
@@ -204,14 +204,17 @@ export class EntryLog {
       this.#lastIndex >= this.startIndex &&
       (empty ? indexes.length === 0 : indexes[0] === this.startIndex + 1);
     if (!framed || (!empty && indexes.at(-1)! > this.#lastIndex)) {
-      violated("recovered-consistent", `Runs ${indexes} up to entry ${this.#lastIndex}.`);
+      violated("recovered-consistent", `Runs ${indexes.join()} up to entry ${this.#lastIndex}.`);
     }
     for (let i = 0; i < indexes.length; i++) {
       if (
         (i > 0 && indexes[i]! <= indexes[i - 1]!) ||
         this.#termOfRun(i) < this.#termOfRun(i - 1)
       ) {
-        violated("recovered-consistent", `Runs ${indexes} of terms ${this.#runTerms}.`);
+        violated(
+          "recovered-consistent",
+          `Runs ${indexes.join()} of terms ${this.#runTerms.join()}.`,
+        );
       }
     }
   }

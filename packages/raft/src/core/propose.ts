@@ -51,7 +51,7 @@ function appendOwn(state: RaftState, entries: PackedEntries): number {
 /** Appends a batch to log and output, and puts a configuration in it in force. Thesis, 4.1. */
 export function appendBatch(state: RaftState, batch: EntryBatch): void {
   if (batch.term > state.term) {
-    violated("log-terms-ordered", `Batch ${batch} in term ${state.term}.`);
+    violated("log-terms-ordered", `Batch ${batch.toString()} in term ${state.term}.`);
   }
   const changed = state.log.append(batch);
   state.persistence.append(batch);

@@ -25,6 +25,7 @@ import type {
   RecoveredGroup,
 } from "./contract.ts";
 import {
+  countOwnVote,
   followTerm,
   handlePreVote,
   handlePreVoteResponse,
@@ -96,6 +97,7 @@ export class Raft implements RaftInputs {
     const { state } = this;
     advanceTime(state, nowMs);
     const advanced = state.persistence.persisted(output, state.log.lastIndex);
+    countOwnVote(state);
     if (advanced && state.role === "leader") commitByCounting(state);
   }
 

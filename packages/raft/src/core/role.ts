@@ -43,16 +43,22 @@ export function becomePreCandidate(state: RaftState, reason: string): void {
   if (!state.isVoter) violated("campaign-as-voter", `${state.id} asks for pre-votes.`);
   if (state.role !== "pre-candidate") setRole(state, "pre-candidate", reason);
   setLeader(state, undefined, false);
-  startRound(state);
+  state.votes.clear();
+  state.votes.set(state.id, true);
+  restartElectionTimer(state);
 }
 
-/** Starts an election. Figure 2, Candidates 1. */
+/**
+ * Starts an election. Figure 2, Candidates 1. Our own vote counts once it is durable, like that of
+ * anybody else: a sole voter that led before, crashed and forgot its term could lead that term twice.
+ */
 export function becomeCandidate(state: RaftState, reason: string): void {
   if (!state.isVoter) violated("campaign-as-voter", `${state.id} asks for votes.`);
   raiseTerm(state, state.term + 1);
   setRole(state, "candidate", reason);
   castVote(state, state.id, state.incarnation);
-  startRound(state);
+  state.votes.clear();
+  restartElectionTimer(state);
 }
 
 /** Won: leads from now on, and appends the entry that opens the term. */
@@ -124,12 +130,6 @@ function setRole(state: RaftState, role: Role, reason: string): void {
   const previous = state.role;
   state.role = role;
   emit(state, { type: "role", role, previous, term: state.term, reason });
-}
-
-function startRound(state: RaftState): void {
-  state.votes.clear();
-  state.votes.set(state.id, true);
-  restartElectionTimer(state);
 }
 
 function leaveLeadership(state: RaftState): void {

@@ -39,13 +39,18 @@ export function nextDeadlineMs(state: RaftState): number {
   if (state.role === "leader") {
     return Math.min(state.heartbeatDeadlineMs, quorumDeadlineMs(state));
   }
-  if (state.isAlone) return state.nowMs;
   return Math.min(
-    state.electionDeadlineMs,
+    electionDeadlineMs(state),
     state.nowMs + state.options.electionTimeoutMs / 4,
     readsDeadlineMs(state),
     requestDeadlineMs(state),
   );
+}
+
+/** A sole voter campaigns at once, and then waits for its own disk alone. */
+function electionDeadlineMs(state: RaftState): number {
+  if (!state.isAlone) return state.electionDeadlineMs;
+  return state.role === "candidate" ? Infinity : state.nowMs;
 }
 
 function tickHeartbeat(state: RaftState): void {
