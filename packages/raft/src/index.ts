@@ -1,0 +1,30 @@
+/**
+ * `quorate`: give it a state machine, get a replicated one.
+ */
+export { openReplica } from "./runtime/node-open.ts";
+export type {
+  CallOptions,
+  FollowerStatus,
+  HostEvent,
+  ReadOptions,
+  Replica,
+  ReplicaEvent,
+  ReplicaEventOf,
+  ReplicaEventType,
+  ReplicaOptions,
+  ReplicaStatus,
+  StartOptions,
+  StaticMember,
+} from "./runtime/replica.ts";
+export type { Applied, Codec, ResultOf, Returns, StateMachine } from "./machine/state-machine.ts";
+export { jsonCodec } from "./machine/json-codec.ts";
+export { bytesCodec } from "./machine/bytes-codec.ts";
+export { ERROR_CODES, QuorateError } from "./util/error.ts";
+export type { CodeRow, ErrorCode, Outcome, QuorateErrorOptions } from "./util/error.ts";
+export { LIMITS } from "./runtime/limits.ts";
+export type { Configuration, Incarnation, Member, MemberId } from "./core/configuration.ts";
+export type { PeerStatus } from "./core/contract.ts";
+export type { CoreEvent, Role } from "./core/output.ts";
+export type { LogStatus, RecoveryReport } from "./log/log.ts";
+export type { ClusterId, PeerTransportStatus, RefusalReport } from "./transport/transport.ts";
+export { RefusalCode } from "./transport/transport.ts";

@@ -1,0 +1,226 @@
+/**
+ * The engine over any ports: opens the directory, the log and the listener, puts host and group
+ * together, and takes everything down again in the right order, also where opening fails half-way.
+ *
+ * Nothing in here knows Node: node-open.ts brings the real ports, the simulator its own.
+ */
+import type { RaftInputs, RecoveredGroup } from "../core/contract.ts";
+import { Raft } from "../core/raft.ts";
+import type { Log } from "../log/log.ts";
+import { openLog } from "../log/open-log.ts";
+import type { MachineHost } from "../machine/machine-host.ts";
+import { NO_CLUSTER } from "../transport/transport.ts";
+import { toHex } from "../util/bytes.ts";
+import { QuorateError } from "../util/error.ts";
+import { checkLogFits, openDataDir } from "./data-dir.ts";
+import type { DataDir } from "./data-dir.ts";
+import { Group } from "./group.ts";
+import { Host } from "./host.ts";
+import type { Identity } from "./identity.ts";
+import { LIMITS } from "./limits.ts";
+import { Observers } from "./observers.ts";
+import type { EngineOptions } from "./options.ts";
+import { Peering } from "./peering.ts";
+import type { EnginePorts } from "./ports.ts";
+
+/** The only group for now. */
+const GROUP = 1;
+const NONCE_HALF = 2 ** 24;
+
+/** What an engine consists of while it runs. */
+interface EngineParts {
+  readonly ports: EnginePorts;
+  readonly options: EngineOptions;
+  readonly dataDir: DataDir;
+  readonly log: Log;
+  readonly observers: Observers;
+  readonly host: Host;
+  readonly peering: Peering;
+  readonly group: Group;
+}
+
+/** An open engine. */
+export class Engine {
+  readonly ports: EnginePorts;
+  readonly options: EngineOptions;
+  readonly log: Log;
+  readonly observers: Observers;
+  readonly host: Host;
+  readonly peering: Peering;
+  readonly group: Group;
+  readonly #dataDir: DataDir;
+  #closing: Promise<void> | undefined;
+
+  /** @internal Use {@link openEngine}. */
+  constructor(parts: EngineParts) {
+    this.ports = parts.ports;
+    this.options = parts.options;
+    this.log = parts.log;
+    this.observers = parts.observers;
+    this.host = parts.host;
+    this.peering = parts.peering;
+    this.group = parts.group;
+    this.#dataDir = parts.dataDir;
+  }
+
+  /** Ends every call and lets go of everything; idempotent, and never rejects. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.group.close();
+    this.host.stop();
+    await Promise.allSettled([this.ports.transport.close()]);
+    await Promise.allSettled([this.peering.settled()]);
+    await Promise.allSettled([this.log.close()]);
+    await Promise.allSettled([this.#dataDir.lock.release()]);
+    this.observers.emit({ type: "closed" });
+    this.observers.deliver();
+  }
+}
+
+/** Opens a member on its directory and begins to listen. */
+export async function openEngine(
+  ports: EnginePorts,
+  options: EngineOptions,
+  machine: MachineHost<unknown>,
+): Promise<Engine> {
+  let dataDir: DataDir | undefined;
+  let log: Log | undefined;
+  let engine: Engine | undefined;
+  try {
+    dataDir = await openDataDir(ports.disk, options.dataDir, ports.checksum);
+    const identity = await settleIdentity(ports, options, dataDir);
+    const { disk, checksum, clock, random } = ports;
+    const { segmentBytes } = options;
+    const directory = dataDir.logPath;
+    log = await openLog({ disk, directory, checksum, clock, random, segmentBytes });
+    const recovered = log.recovered(GROUP);
+    checkLogFits(dataDir, recovered.lastIndex);
+    engine = assemble({ ports, options, dataDir, log, identity, machine });
+    await ports.transport.listen(engine.host);
+    await engine.peering.begin(recovered);
+    return engine;
+  } catch (error) {
+    if (engine !== undefined) await engine.close();
+    else {
+      await Promise.allSettled([ports.transport.close()]);
+      await Promise.allSettled([log?.close()]);
+      await Promise.allSettled([dataDir?.lock.release()]);
+    }
+    throw error;
+  }
+}
+
+/** Finds out who this directory is, or makes it somebody. */
+async function settleIdentity(
+  ports: EnginePorts,
+  options: EngineOptions,
+  dataDir: DataDir,
+): Promise<Identity> {
+  const { identity, path } = dataDir;
+  const { id, start } = options;
+  if (identity !== undefined && identity.id !== id) {
+    throw new QuorateError(
+      "DATA_DIR_INVALID",
+      `${path} belongs to member ${identity.id}, but this member is ${id}: one of them has the ` +
+        `wrong directory`,
+    );
+  }
+  if (start === undefined && (identity === undefined || identity.state === "new")) {
+    throw new QuorateError(
+      "OPTION_INVALID",
+      `${path} is empty and no way to start was given: say start: { bootstrap: true } for a new ` +
+        `cluster, or start: { members: […] } with the same list on every member`,
+    );
+  }
+  if (identity !== undefined) return identity;
+  const incarnation = toHex(Uint8Array.from({ length: 16 }, () => ports.random.below(256)));
+  const fresh: Identity = {
+    id,
+    incarnation,
+    state: "new",
+    clusterId: NO_CLUSTER,
+    configuration: "",
+  };
+  await dataDir.identityFile.write(fresh);
+  return fresh;
+}
+
+function assemble(from: {
+  readonly ports: EnginePorts;
+  readonly options: EngineOptions;
+  readonly dataDir: DataDir;
+  readonly log: Log;
+  readonly identity: Identity;
+  readonly machine: MachineHost<unknown>;
+}): Engine {
+  const { ports, options, dataDir, log, identity, machine } = from;
+  const { clock, transport, checksum, random } = ports;
+  const observers = new Observers();
+  const { electionTimeoutMs } = options;
+  const host = new Host({ clock, transport, log, observers, electionTimeoutMs });
+  const startNonce = random.below(NONCE_HALF) * NONCE_HALF + random.below(NONCE_HALF);
+  const group = new Group({
+    number: GROUP,
+    id: identity.id,
+    options,
+    clock,
+    log,
+    transport,
+    observers,
+    machine,
+    startNonce,
+    makeCore: (recovered, nowMs) => makeCore({ ports, options, identity, startNonce }, recovered, nowMs),
+    wake: () => host.wake(),
+    configured: (configuration) => peering.configured(configuration),
+  });
+  const peering: Peering = new Peering(
+    {
+      ports,
+      options,
+      store: { identityFile: dataDir.identityFile, log, group: GROUP, checksum },
+      emit: (event) => {
+        observers.emit(event);
+        host.wake();
+      },
+      formed: (recovered) => group.start(recovered),
+      failed: (error) => host.failAll(error),
+    },
+    identity,
+  );
+  host.use(peering);
+  host.addGroup(group);
+  return new Engine({ ports, options, dataDir, log, observers, host, peering, group });
+}
+
+function makeCore(
+  from: {
+    readonly ports: EnginePorts;
+    readonly options: EngineOptions;
+    readonly identity: Identity;
+    readonly startNonce: number;
+  },
+  recovered: RecoveredGroup,
+  nowMs: number,
+): RaftInputs {
+  const { ports, options, identity, startNonce } = from;
+  const raftOptions = {
+    id: identity.id,
+    incarnation: identity.incarnation,
+    electionTimeoutMs: options.electionTimeoutMs,
+    heartbeatIntervalMs: options.heartbeatIntervalMs,
+    appendBytesMax: LIMITS.appendBytesMax,
+    inflightMessagesMax: LIMITS.inflightMessagesMax,
+    inflightBytesMax: LIMITS.inflightBytesMax,
+    uncommittedBytesMax: LIMITS.uncommittedBytesMax,
+    tailBytesMax: LIMITS.tailBytesMax,
+    readsMax: LIMITS.pendingReadsMax,
+    checksum: ports.checksum,
+    random: ports.random,
+    startNonce,
+  };
+  return new Raft(raftOptions, recovered, nowMs);
+}

@@ -1,0 +1,468 @@
+/**
+ * One group on one member: its core, its machine and the calls that wait for them. The host
+ * (host.ts) gives it turns; a group does nothing by itself.
+ *
+ * A turn, in this order: what arrived is stepped (`receive`), time passes (`tick`), calls that
+ * gathered are proposed, forwarded or asked for (`dispatch`), the core's outputs are taken
+ * (`collect`): messages leave or wait, writes gather for the host's log write; after the host has
+ * started that write and flushed, committed entries are applied (`apply`).
+ *
+ * A group stops by itself (`failed`) when the machine throws, when an invariant is violated, or when
+ * storage fails. From then on it says nothing to anybody: every call ends, and what the core still
+ * wanted persisted or sent is dropped. The host and other groups go on.
+ *
+ * While its member has not been formed (formation.ts) a group has no core; calls wait for a leader.
+ */
+import type { Configuration, MemberId } from "../core/configuration.ts";
+import type { RaftInputs, RaftStatus, RecoveredGroup } from "../core/contract.ts";
+import type { CoreEvent, LoadRequest, Output, ReadOutcome } from "../core/output.ts";
+import type { EntryBatch } from "../core/entry.ts";
+import type { Log, LogStatus, LogWrite } from "../log/log.ts";
+import type { MachineHost } from "../machine/machine-host.ts";
+import type { PeerMessage } from "../transport/peer-message.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { Clock } from "../util/clock.ts";
+import { InvariantViolation } from "../util/assert.ts";
+import { QuorateError, messageOf } from "../util/error.ts";
+import { Applier } from "./applier.ts";
+import { Calls } from "./calls.ts";
+import type { LeaderCall, ReadCall, WriteCall } from "./calls.ts";
+import { GroupStopped, InputTrace } from "./input-trace.ts";
+import type { EngineOptions } from "./options.ts";
+import type { Observers } from "./observers.ts";
+import { Outbox } from "./outbox.ts";
+import { ReadWaiters } from "./read-waiters.ts";
+import { Writes } from "./writes.ts";
+
+/** What a group needs of its host. */
+export interface GroupContext {
+  readonly number: number;
+  readonly id: MemberId;
+  readonly options: EngineOptions;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly transport: Transport;
+  readonly observers: Observers;
+  readonly machine: MachineHost<unknown>;
+  /** Unique to this start of the process: 48 random bits. */
+  readonly startNonce: number;
+  readonly makeCore: (recovered: RecoveredGroup, nowMs: number) => RaftInputs;
+  /** Asks for a turn. */
+  wake(): void;
+  /** The configuration in force has changed. */
+  configured(configuration: Configuration): void;
+}
+
+/** Where a group is in its life. */
+export type GroupState = "forming" | "running" | "failed" | "closed";
+
+/** What exists once the group has a core. */
+interface Engine {
+  readonly core: RaftInputs;
+  readonly applier: Applier;
+  readonly outbox: Outbox;
+}
+
+/** The state of one group. */
+export class Group {
+  readonly calls: Calls = new Calls();
+  readonly #context: GroupContext;
+  readonly #writes: Writes;
+  readonly #reads = new ReadWaiters();
+  readonly #trace = new InputTrace();
+  readonly #loads: ((nowMs: number) => void)[] = [];
+  #engine: Engine | undefined;
+  #state: GroupState = "forming";
+  #failure: QuorateError | undefined;
+  #lastStatus: RaftStatus | undefined;
+  #leader: MemberId | undefined;
+  #leaderLostMs: number;
+  #careAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(context: GroupContext) {
+    this.#context = context;
+    this.#leaderLostMs = context.clock.nowMs();
+    const { electionTimeoutMs, heartbeatIntervalMs } = context.options;
+    this.#writes = new Writes({
+      id: context.id,
+      nonce: context.startNonce,
+      electionTimeoutMs,
+      retryMs: heartbeatIntervalMs / 2,
+      send: (to, message) => context.transport.send(to, context.number, message),
+    });
+  }
+
+  get number(): number {
+    return this.#context.number;
+  }
+
+  get state(): GroupState {
+    return this.#state;
+  }
+
+  get failure(): QuorateError | undefined {
+    return this.#failure;
+  }
+
+  get leader(): MemberId | undefined {
+    return this.#leader;
+  }
+
+  /** When the next turn is needed at the latest. */
+  get nextDeadlineMs(): number {
+    return Math.min(
+      this.coreDeadlineMs,
+      this.calls.deadlines.nextMs,
+      this.#careAtMs,
+      this.#writes.nextMs(this.#leader),
+    );
+  }
+
+  /** When the core needs a tick. */
+  get coreDeadlineMs(): number {
+    return this.#engine?.core.nextDeadlineMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Gives the group its core, from what recovery found or formation agreed. */
+  start(recovered: RecoveredGroup): void {
+    const { clock, number, transport, observers } = this.#context;
+    const core = this.#context.makeCore(recovered, clock.nowMs());
+    const applier = new Applier(core, recovered.startIndex, {
+      clock,
+      machine: this.#context.machine,
+      load: (from, to, bytesMax) => this.#loadForApply(from, to, bytesMax),
+      termStarts: (term) => this.#writes.termApplied(term),
+      applied: (index, term, value) => this.#writes.applied(index, term, value),
+      slow: (index, elapsedMs) => observers.emit({ type: "slow-apply", index, elapsedMs }),
+    });
+    const outbox = new Outbox(number, ({ to, message }) => {
+      transport.send(to, number, message);
+    });
+    this.#engine = { core, applier, outbox };
+    this.#state = "running";
+    const status = core.status();
+    // Committed as far as the last run knew; the rest is found out from the others.
+    applier.commit = status.commit;
+    this.#context.configured(status.configuration);
+    this.#context.wake();
+  }
+
+  /** A call was made. They only queue: the next turn looks at them. */
+  addWrite(call: WriteCall): void {
+    this.#writes.add(call);
+    this.#addedCall();
+  }
+
+  addRead(call: ReadCall): void {
+    this.#reads.add(call);
+    this.#addedCall();
+  }
+
+  addLeaderCall(call: LeaderCall): void {
+    if (this.#leader !== undefined) call.resolve(this.#leader);
+    else this.#context.wake();
+  }
+
+  /** Answers from the machine as it is. */
+  answer(call: ReadCall): void {
+    let value: unknown;
+    try {
+      value = this.#context.machine.query(call.query);
+    } catch (cause) {
+      call.reject(queryFailed(cause));
+      return;
+    }
+    if (typeof value !== "object" || value === null || !("then" in value)) {
+      call.resolve(value);
+      return;
+    }
+    // It may take its time: its deadline has to be watched.
+    this.#context.wake();
+    Promise.resolve(value).then(
+      (result: unknown) => call.resolve(result),
+      (cause: unknown) => call.reject(queryFailed(cause)),
+    );
+  }
+
+  // ---- inputs of a turn
+
+  receive(nowMs: number, from: MemberId, message: PeerMessage, arrivedMs: number): void {
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    this.#trace.message(nowMs, from, message);
+    switch (message.type) {
+      case "forward":
+        this.#writes.takeForward(from, message, { nowMs, core: engine.core, arrivedMs });
+        return;
+      case "forward-response":
+        this.#writes.takeForwardResponse(from, message, nowMs, engine.applier.applied);
+        return;
+      case "formation":
+        return;
+      default:
+        engine.core.step(nowMs, from, message);
+    }
+  }
+
+  connected(): void {
+    this.#writes.connected();
+  }
+
+  disconnected(nowMs: number, peer: MemberId): void {
+    this.#writes.disconnected(peer, nowMs);
+    this.#trace.record(nowMs, `unreachable ${peer}`);
+    this.#engine?.core.unreachable(nowMs, peer);
+  }
+
+  logStateChanged(state: LogStatus["state"]): void {
+    this.#writes.logState = state;
+  }
+
+  tick(nowMs: number): void {
+    this.#trace.record(nowMs, "tick");
+    this.#engine?.core.tick(nowMs);
+  }
+
+  /** Hands on what was gathered and looks after what has waited long. */
+  dispatch(nowMs: number): void {
+    this.calls.expire(nowMs);
+    if (nowMs >= this.#careAtMs) this.#care(nowMs);
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    for (const load of this.#loads.splice(0)) load(nowMs);
+    this.#writes.dispatch(nowMs, engine.core, this.#leader);
+    if (this.#writes.hasForwards) this.#careSoon(nowMs);
+    this.#askReads(nowMs, engine.core);
+  }
+
+  /** Takes the core's outputs: sends, keeps, answers. */
+  collect(nowMs: number): void {
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    for (;;) {
+      const output = engine.core.takeOutput(nowMs);
+      if (output === undefined) return;
+      this.#perform(nowMs, engine, output);
+    }
+  }
+
+  takeWrite(): LogWrite | undefined {
+    return this.#engine?.outbox.takeWrite();
+  }
+
+  /** The log write that carried {@link takeWrite} is durable. */
+  written(nowMs: number): void {
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    const output = engine.outbox.written();
+    this.#trace.record(nowMs, "persisted", output);
+    engine.core.persisted(nowMs, output);
+  }
+
+  /** Applies until `untilMs`; true if there is more to apply at once. */
+  apply(untilMs: number): boolean {
+    const engine = this.#engine;
+    if (engine === undefined) return false;
+    const { applier, core } = engine;
+    const before = applier.applied;
+    const more = applier.run(untilMs);
+    if (applier.applied !== before) core.applied(this.#context.clock.nowMs(), applier.applied);
+    this.#reads.serve(applier.applied, (call) => this.answer(call));
+    return more;
+  }
+
+  // ---- ends
+
+  /** Something went wrong in this group that it cannot go on from. */
+  failWith(error: unknown): void {
+    if (this.#state === "failed" || this.#state === "closed") return;
+    const failure = this.#failureOf(error);
+    this.#failure = failure;
+    this.#stop("failed");
+    const { code, message } = failure;
+    const cause = failure.cause ?? failure;
+    this.#writes.endAll((call) => call.endedBy(code, textOf(message), cause));
+    const readError = this.refusal();
+    for (const call of this.#reads.pending()) call.reject(readError);
+    for (const call of [...this.calls.leaders]) call.reject(readError);
+    this.#context.observers.emit({ type: "failed", error: failure });
+  }
+
+  /** The error for a call that is made after the group has failed. */
+  refusal(): QuorateError {
+    const failure = this.#failure ?? new QuorateError("CLOSED", "this replica is closed");
+    return new QuorateError(failure.code, textOf(failure.message), {
+      outcome: "not-done",
+      cause: failure.cause ?? failure,
+    });
+  }
+
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#stop("closed");
+    const closed = (): QuorateError => new QuorateError("CLOSED", "this replica was closed");
+    this.#writes.endAll((call) =>
+      call.handedOn
+        ? new QuorateError(
+            "OUTCOME_UNKNOWN",
+            "the replica was closed while the write was being replicated: it may have happened",
+          )
+        : closed(),
+    );
+    for (const call of this.#reads.pending()) call.reject(closed());
+    for (const call of [...this.calls.leaders]) call.reject(closed());
+  }
+
+  /** The core's own view; after a failure, the last one there was. */
+  status(): RaftStatus | undefined {
+    return this.#engine?.core.status() ?? this.#lastStatus;
+  }
+
+  // ---- inside
+
+  #perform(nowMs: number, engine: Engine, output: Output): void {
+    engine.outbox.take(output);
+    engine.applier.commit = output.commit;
+    for (const event of output.events) this.#observe(nowMs, event);
+    for (const outcome of output.reads) this.#readOutcome(outcome);
+    for (const load of output.loads) this.#loadForPeer(load);
+  }
+
+  #observe(nowMs: number, event: CoreEvent): void {
+    if (event.type === "leader") this.#leaderChanged(nowMs, event.leader);
+    if (event.type === "configuration") this.#context.configured(event.configuration);
+    this.#context.observers.emit(event);
+  }
+
+  #leaderChanged(nowMs: number, leader: MemberId | undefined): void {
+    this.#leader = leader;
+    this.#writes.leaderChanged(leader, nowMs);
+    if (leader === undefined) {
+      this.#leaderLostMs = nowMs;
+      this.#careSoon(nowMs);
+    } else {
+      this.calls.leaderIs(leader);
+      if (this.#writes.hasGathered) this.#context.wake();
+    }
+  }
+
+  #addedCall(): void {
+    if (this.#leader === undefined) this.#careSoon(this.#context.clock.nowMs());
+    this.#context.wake();
+  }
+
+  #askReads(nowMs: number, core: RaftInputs): void {
+    const context = this.#reads.ask();
+    if (context === undefined) return;
+    this.#trace.record(nowMs, "read-index", context);
+    if (core.readIndex(nowMs, context)) return;
+    for (const call of this.#reads.take(context)) {
+      call.reject(new QuorateError("OVERLOADED", "too many reads wait for the leader"));
+    }
+  }
+
+  #readOutcome(outcome: ReadOutcome): void {
+    if (outcome.status === "ok") {
+      this.#reads.confirm(outcome.context, outcome.index);
+      return;
+    }
+    const calls = this.#reads.take(outcome.context);
+    for (const call of calls) {
+      if (call.settled) continue;
+      if (outcome.status === "no-leader") call.reject(noLeader());
+      else this.#reads.add(call);
+    }
+    if (outcome.status === "leadership-lost" && calls.length > 0) this.#context.wake();
+  }
+
+  /**
+   * What no input brings about. A call that finds no leader waits T for one; one that loses its
+   * leader gets at least T / 2 more. So a member that is cut off refuses within two election timeouts.
+   */
+  #care(nowMs: number): void {
+    const { electionTimeoutMs } = this.#context.options;
+    this.#careAtMs = Number.POSITIVE_INFINITY;
+    this.#writes.endLostForwards(nowMs);
+    if (this.#writes.hasForwards) this.#careSoon(nowMs);
+    if (this.#leader !== undefined) return;
+    const lostLimitMs = this.#leaderLostMs + electionTimeoutMs / 2;
+    const limitOf = (call: { readonly startedMs: number }): number =>
+      Math.max(call.startedMs + electionTimeoutMs, lostLimitMs);
+    this.#writes.endLeaderless(nowMs, limitOf);
+    for (const call of this.#reads.pending()) if (nowMs >= limitOf(call)) call.reject(noLeader());
+    if (this.calls.writes + this.calls.reads > 0) this.#careSoon(nowMs);
+  }
+
+  #careSoon(nowMs: number): void {
+    const atMs = nowMs + this.#context.options.electionTimeoutMs / 16;
+    if (atMs < this.#careAtMs) this.#careAtMs = atMs;
+  }
+
+  #loadForApply(from: number, to: number, bytesMax: number): void {
+    this.#load(from, to, bytesMax).then(
+      (batches) => this.#afterLoad(() => this.#engine?.applier.loaded(batches)),
+      (error: unknown) => this.#loadFailed(error),
+    );
+  }
+
+  #loadForPeer(request: LoadRequest): void {
+    this.#load(request.from, request.to, request.bytesMax).then(
+      (batches) => this.#afterLoad((nowMs) => this.#engine?.core.loaded(nowMs, request, batches)),
+      (error: unknown) => {
+        this.#afterLoad((nowMs) => this.#engine?.core.loadFailed(nowMs, request));
+        if (QuorateError.is(error) && error.code === "LOG_DAMAGED") this.#loadFailed(error);
+      },
+    );
+  }
+
+  #load(from: number, to: number, bytesMax: number): Promise<EntryBatch[]> {
+    return this.#context.log.read(this.number, from, to, bytesMax);
+  }
+
+  /** Everything that touches the core happens inside a turn. */
+  #afterLoad(load: (nowMs: number) => void): void {
+    this.#loads.push(load);
+    this.#context.wake();
+  }
+
+  #loadFailed(error: unknown): void {
+    this.failWith(error);
+    this.#context.wake();
+  }
+
+  #failureOf(error: unknown): QuorateError {
+    if (QuorateError.is(error)) return error;
+    const inputs = this.#trace.list();
+    const what = error instanceof InvariantViolation ? "an invariant was violated" : "it threw";
+    const message = `group ${this.number} of ${this.#context.id}: ${what}: ${messageOf(error)}`;
+    return new QuorateError("REPLICA_FAILED", message, {
+      cause: new GroupStopped(message, inputs, error),
+    });
+  }
+
+  #stop(state: "failed" | "closed"): void {
+    this.#state = state;
+    try {
+      this.#lastStatus = this.#engine?.core.status() ?? this.#lastStatus;
+    } catch {
+      // A core that violated an invariant may not even be able to say how it is.
+    }
+    this.#engine = undefined;
+    this.#leader = undefined;
+    this.#loads.length = 0;
+    this.#careAtMs = Number.POSITIVE_INFINITY;
+  }
+}
+
+function noLeader(): QuorateError {
+  return new QuorateError("NO_LEADER", "no leader is known, or no majority reachable");
+}
+
+function queryFailed(cause: unknown): QuorateError {
+  return new QuorateError("QUERY_FAILED", `the state machine threw: ${messageOf(cause)}`, { cause });
+}
+
+/** The message of one of our errors without its code in front. */
+function textOf(message: string): string {
+  return message.replace(/^\[[A-Z_]+\] /, "");
+}

@@ -1,0 +1,146 @@
+/**
+ * Who this data directory is: `identity.json`.
+ *
+ *   { "format": 1, "id": "n1", "incarnation": "32 hex", "state": "new" | "forming" | "formed",
+ *     "clusterId": "32 hex", "configuration": "hex", "crc": "8 hex" }
+ *
+ * `incarnation` is drawn once, when the directory is made: a member that lost its directory comes back
+ * under another one, and so cannot vote twice. `state` moves one way:
+ *
+ *   new      nothing was agreed; clusterId is zeros, configuration is empty
+ *   forming  the first configuration is decided; it may or may not be in the log yet
+ *   formed   it is in the log, durably: from now on a missing log is a loss and never a beginning
+ *
+ * `configuration` is the payload of the log's first entry and stays, so that a member which was away
+ * during formation can still be told. `crc` covers the text of the object without it. The file is
+ * replaced as a whole: written beside, synced, renamed, directory synced.
+ */
+import { decodeConfiguration, isMemberId } from "../core/configuration.ts";
+import type { Configuration, Incarnation, MemberId } from "../core/configuration.ts";
+import type { Disk } from "../disk/disk.ts";
+import { NO_CLUSTER } from "../transport/transport.ts";
+import type { ClusterId } from "../transport/transport.ts";
+import { fromHex, fromUtf8, utf8 } from "../util/bytes.ts";
+import type { Checksum } from "../util/checksum.ts";
+import { QuorateError, messageOf } from "../util/error.ts";
+
+/** How far a directory has come on its way into a cluster. */
+export type IdentityState = "new" | "forming" | "formed";
+
+/** The content of the file. */
+export interface Identity {
+  readonly id: MemberId;
+  readonly incarnation: Incarnation;
+  readonly state: IdentityState;
+  readonly clusterId: ClusterId;
+  /** Payload of the first entry as hex; empty while `new`. */
+  readonly configuration: string;
+}
+
+const FORMAT = 1;
+const FILE = "identity.json";
+const TEMPORARY = "identity.json.tmp";
+const BYTES_MAX = 1_048_576;
+const HEX_32 = /^[0-9a-f]{32}$/;
+const HEX = /^(?:[0-9a-f]{2})*$/;
+
+/** The identity file of one directory. */
+export class IdentityFile {
+  readonly path: string;
+  readonly #directory: string;
+  readonly #disk: Disk;
+  readonly #checksum: Checksum;
+
+  constructor(disk: Disk, directory: string, checksum: Checksum) {
+    this.#disk = disk;
+    this.#directory = directory;
+    this.#checksum = checksum;
+    this.path = `${directory}/${FILE}`;
+  }
+
+  /** Reads the file; undefined where there is none. Rejects with DATA_DIR_INVALID. */
+  async read(): Promise<Identity | undefined> {
+    if (!(await this.#disk.exists(this.path))) return undefined;
+    const file = await this.#disk.open(this.path, { mode: "read" });
+    try {
+      const size = await file.size();
+      if (size > BYTES_MAX) throw this.#invalid(`has ${size} bytes`);
+      const bytes = new Uint8Array(size);
+      const got = await file.read(bytes, 0);
+      return this.#parse(bytes.subarray(0, got));
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Replaces the file; when it resolves, the new content is durable. */
+  async write(identity: Identity): Promise<void> {
+    const temporary = `${this.#directory}/${TEMPORARY}`;
+    if (await this.#disk.exists(temporary)) await this.#disk.remove(temporary);
+    const file = await this.#disk.open(temporary, { mode: "create" });
+    try {
+      await file.write(encodeIdentity(identity, this.#checksum), 0);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await this.#disk.rename(temporary, this.path);
+    await this.#disk.syncDirectory(this.#directory);
+  }
+
+  #parse(bytes: Uint8Array): Identity {
+    let fields: Record<string, unknown>;
+    try {
+      fields = JSON.parse(fromUtf8(bytes)) as Record<string, unknown>;
+    } catch (cause) {
+      throw this.#invalid(`is not JSON (${messageOf(cause)})`);
+    }
+    if (typeof fields !== "object" || fields === null) throw this.#invalid("is not a JSON object");
+    if (typeof fields["format"] === "number" && fields["format"] > FORMAT) {
+      throw new QuorateError(
+        "FORMAT_UNSUPPORTED",
+        `${this.path} has format ${fields["format"]}, this version knows ${FORMAT}: upgrade it`,
+      );
+    }
+    const identity = identityOf(fields);
+    if (identity === undefined) throw this.#invalid("lacks fields or has malformed ones");
+    const text = fromUtf8(encodeIdentity(identity, this.#checksum));
+    if (text.trimEnd() !== fromUtf8(bytes).trimEnd()) throw this.#invalid("fails its checksum");
+    return identity;
+  }
+
+  #invalid(problem: string): QuorateError {
+    return new QuorateError(
+      "DATA_DIR_INVALID",
+      `${this.path} ${problem}: it is damaged. Put it back from where it was lost, or replace this ` +
+        `member; without its identity its old votes are not known to be its own`,
+    );
+  }
+}
+
+/** The configuration that an identity holds; undefined while it is `new`. */
+export function configurationOf(identity: Identity): Configuration | undefined {
+  if (identity.state === "new") return undefined;
+  return decodeConfiguration(fromHex(identity.configuration));
+}
+
+function encodeIdentity(identity: Identity, checksum: Checksum): Uint8Array {
+  const { id, incarnation, state, clusterId, configuration } = identity;
+  const fields = { format: FORMAT, id, incarnation, state, clusterId, configuration };
+  const crc = checksum(utf8(JSON.stringify(fields)))
+    .toString(16)
+    .padStart(8, "0");
+  return utf8(`${JSON.stringify({ ...fields, crc })}\n`);
+}
+
+function identityOf(fields: Record<string, unknown>): Identity | undefined {
+  const { id, incarnation, state, clusterId, configuration } = fields as Partial<Identity>;
+  if (typeof id !== "string" || !isMemberId(id)) return undefined;
+  if (typeof incarnation !== "string" || !HEX_32.test(incarnation)) return undefined;
+  if (state !== "new" && state !== "forming" && state !== "formed") return undefined;
+  if (typeof clusterId !== "string" || !HEX_32.test(clusterId)) return undefined;
+  if (typeof configuration !== "string" || !HEX.test(configuration)) return undefined;
+  if ((state === "new") !== (clusterId === NO_CLUSTER)) return undefined;
+  if ((state === "new") !== (configuration === "")) return undefined;
+  return { id, incarnation, state, clusterId, configuration };
+}

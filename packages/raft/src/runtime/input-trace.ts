@@ -1,0 +1,86 @@
+/**
+ * The newest inputs of a core, for the report of a violated invariant: what happened just before is
+ * most of what one wants to know. Kept as plain numbers in a ring, so that recording costs a few
+ * assignments and holds on to no batch.
+ */
+import type { PeerMessage } from "../transport/peer-message.ts";
+import { LIMITS } from "./limits.ts";
+
+const KEPT = LIMITS.lastInputsKept;
+
+/** Why a group stopped, with what it was told last. The `cause` of a REPLICA_FAILED error. */
+export class GroupStopped extends Error {
+  override readonly name = "GroupStopped";
+  /** The newest inputs, the oldest first. */
+  readonly lastInputs: readonly string[];
+
+  constructor(message: string, lastInputs: readonly string[], cause: unknown) {
+    super(message, { cause });
+    this.lastInputs = lastInputs;
+  }
+}
+
+/** The ring. */
+export class InputTrace {
+  readonly #names: string[] = Array.from({ length: KEPT }, () => "");
+  readonly #from: string[] = Array.from({ length: KEPT }, () => "");
+  readonly #numbers: Float64Array = new Float64Array(KEPT * 3);
+  #count = 0;
+
+  /** An input that is no message. */
+  record(nowMs: number, name: string, value = 0): void {
+    this.#put(nowMs, name, "", [0, value]);
+  }
+
+  message(nowMs: number, from: string, message: PeerMessage): void {
+    this.#put(nowMs, message.type, from, numbersOf(message));
+  }
+
+  /** What was recorded, the oldest first. */
+  list(): string[] {
+    const out: string[] = [];
+    for (let i = Math.max(0, this.#count - KEPT); i < this.#count; i++) {
+      const at = i % KEPT;
+      const [nowMs, term, value] = this.#numbers.subarray(at * 3, at * 3 + 3);
+      const from = this.#from[at] === "" ? "" : ` from ${this.#from[at]} term ${term}`;
+      out.push(`${nowMs!.toFixed(3)} ms: ${this.#names[at]}${from} ${value}`);
+    }
+    return out;
+  }
+
+  #put(nowMs: number, name: string, from: string, numbers: readonly [number, number]): void {
+    const at = this.#count++ % KEPT;
+    this.#names[at] = name;
+    this.#from[at] = from;
+    this.#numbers[at * 3] = nowMs;
+    this.#numbers[at * 3 + 1] = numbers[0];
+    this.#numbers[at * 3 + 2] = numbers[1];
+  }
+}
+
+function numbersOf(message: PeerMessage): readonly [number, number] {
+  switch (message.type) {
+    case "append-entries":
+      return [message.term, message.prevIndex];
+    case "append-entries-response":
+      return [message.term, message.index];
+    case "pre-vote":
+    case "request-vote":
+      return [message.term, message.lastIndex];
+    case "heartbeat":
+    case "heartbeat-response":
+      return [message.term, message.round];
+    case "read-index-request":
+    case "read-index-response":
+      return [message.term, message.token];
+    case "pre-vote-response":
+    case "request-vote-response":
+      return [message.term, message.granted ? 1 : 0];
+    case "forward":
+      return [0, message.request];
+    case "forward-response":
+      return [message.term, message.request];
+    case "formation":
+      return [0, message.configuration.length];
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The options of a replica, checked and completed. Whatever is wrong is told at once, by the name of
+ * the option, with what is wanted; nothing has been touched by then.
+ */
+import { isMemberId } from "../core/configuration.ts";
+import type { MemberId } from "../core/configuration.ts";
+import { parseAddress } from "../util/address.ts";
+import { QuorateError } from "../util/error.ts";
+import type { CallOptions, ReplicaOptions, StartOptions, StaticMember } from "./replica.ts";
+
+/** The part of the options that the engine works with; everything is decided. */
+export interface EngineOptions {
+  readonly id: MemberId;
+  readonly listen: string;
+  /** What others dial; undefined: the address that listening will have bound. */
+  readonly advertise: string | undefined;
+  readonly dataDir: string;
+  readonly start: StartOptions | undefined;
+  readonly electionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  readonly callTimeoutMs: number;
+  readonly segmentBytes: number;
+  readonly commandBytesMax: number;
+}
+
+const MIB = 1_048_576;
+const TIMEOUT_MAX_MS = 2 ** 31 - 1;
+const MEMBERS_MAX = 255;
+const COMMAND_BYTES_MAX = 16 * MIB;
+const WILDCARDS: readonly string[] = ["0.0.0.0", "::", "::0", "0:0:0:0:0:0:0:0"];
+
+/** Checks and completes; throws OPTION_INVALID. */
+export function resolveOptions<C, Q>(options: ReplicaOptions<C, Q>): EngineOptions {
+  if (typeof options !== "object" || options === null) throw invalid("options are missing");
+  const listen = parseAddress(text(options.listen, "listen"), { name: "listen" });
+  if (options.advertise !== undefined) {
+    parseAddress(text(options.advertise, "advertise"), { name: "advertise", portMin: 1 });
+  }
+  const start = checkStart(options.start);
+  const given = options.advertise ?? (listen.port === 0 ? undefined : options.listen);
+  const id = checkId(options.id ?? given);
+  const advertise = listedAddress(start, id, options) ?? given;
+  if (advertise === given && options.advertise === undefined && WILDCARDS.includes(listen.host)) {
+    throw invalid(`listen "${options.listen}" is no address to dial: say "advertise", too`);
+  }
+  const machine = options.machine as unknown;
+  if (typeof machine !== "object" || machine === null) throw invalid("machine is missing");
+  return {
+    id,
+    listen: options.listen,
+    advertise,
+    dataDir: text(options.dataDir, "dataDir"),
+    start,
+    ...numbers(options),
+  };
+}
+
+/** The deadline of one call in ms from now; throws OPTION_INVALID. */
+export function timeoutOf(options: CallOptions | undefined, callTimeoutMs: number): number {
+  const timeoutMs = options?.timeoutMs;
+  if (timeoutMs === undefined) return callTimeoutMs;
+  return bounded(timeoutMs, "timeoutMs", { min: 0, max: TIMEOUT_MAX_MS, fraction: true });
+}
+
+function numbers<C, Q>(
+  options: ReplicaOptions<C, Q>,
+): Pick<
+  EngineOptions,
+  "electionTimeoutMs" | "heartbeatIntervalMs" | "callTimeoutMs" | "segmentBytes" | "commandBytesMax"
+> {
+  const electionTimeoutMs = bounded(options.electionTimeoutMs ?? 1_000, "electionTimeoutMs", {
+    min: 50,
+    max: 60_000,
+  });
+  const heartbeatIntervalMs = bounded(
+    options.heartbeatIntervalMs ?? Math.floor(electionTimeoutMs / 10),
+    "heartbeatIntervalMs",
+    { min: 1, max: Math.floor(electionTimeoutMs / 4), why: "a quarter of electionTimeoutMs" },
+  );
+  const callTimeoutMs = bounded(options.callTimeoutMs ?? 5_000, "callTimeoutMs", {
+    min: 1,
+    max: TIMEOUT_MAX_MS,
+  });
+  const segmentBytes = bounded(options.segmentBytes ?? 16 * MIB, "segmentBytes", {
+    min: MIB,
+    max: 1_024 * MIB,
+  });
+  const commandMax = Math.min(Math.floor(segmentBytes / 4), COMMAND_BYTES_MAX);
+  const commandBytesMax = bounded(
+    options.commandBytesMax ?? Math.min(2 * MIB, commandMax),
+    "commandBytesMax",
+    { min: 1, max: commandMax, why: "a quarter of segmentBytes and 16 MiB" },
+  );
+  return {
+    electionTimeoutMs,
+    heartbeatIntervalMs,
+    callTimeoutMs,
+    segmentBytes,
+    commandBytesMax,
+  };
+}
+
+function checkStart(start: StartOptions | undefined): StartOptions | undefined {
+  if (start === undefined) return undefined;
+  const fields = start as { bootstrap?: unknown; members?: unknown };
+  if (fields.bootstrap === true && fields.members === undefined) return start;
+  if (Array.isArray(fields.members) && fields.bootstrap === undefined) {
+    checkMembers(fields.members as StaticMember[]);
+    return start;
+  }
+  throw invalid("start must be { bootstrap: true } or { members: [{ id, address }, …] }");
+}
+
+function checkMembers(members: readonly StaticMember[]): void {
+  if (members.length < 1 || members.length > MEMBERS_MAX) {
+    throw invalid(`start.members must have 1 to ${MEMBERS_MAX} members, not ${members.length}`);
+  }
+  const ids = new Set<string>();
+  const addresses = new Set<string>();
+  for (const member of members) {
+    const id = checkId((member as Partial<StaticMember> | null)?.id, "id in start.members");
+    const name = `address of ${id} in start.members`;
+    const address = text(member.address, name);
+    parseAddress(address, { name, portMin: 1 });
+    if (ids.has(id)) throw invalid(`start.members names ${id} twice`);
+    if (addresses.has(address)) throw invalid(`start.members names the address ${address} twice`);
+    ids.add(id);
+    addresses.add(address);
+  }
+}
+
+/** Our own address in a static list: the others will dial that one. */
+function listedAddress<C, Q>(
+  start: StartOptions | undefined,
+  id: MemberId,
+  options: ReplicaOptions<C, Q>,
+): string | undefined {
+  if (start === undefined || !("members" in start)) return undefined;
+  const own = start.members.find((member) => member.id === id);
+  if (own === undefined) {
+    const ids = start.members.map((member) => member.id).join(", ");
+    throw invalid(`start.members (${ids}) does not name this member, ${id}`);
+  }
+  if (options.advertise !== undefined && options.advertise !== own.address) {
+    throw invalid(
+      `advertise says ${options.advertise}, but start.members has ${own.address} for ${id}`,
+    );
+  }
+  return own.address;
+}
+
+function checkId(id: unknown, name = "id"): MemberId {
+  if (id === undefined && name === "id") {
+    throw invalid("id is missing: it cannot be the address where listen has port 0");
+  }
+  if (typeof id !== "string" || !isMemberId(id)) {
+    throw invalid(
+      `${name} must be 1 to 64 of A-Z a-z 0-9 . _ : [ ] -, not ${JSON.stringify(id) ?? "missing"}`,
+    );
+  }
+  return id;
+}
+
+function text(value: unknown, name: string): string {
+  if (typeof value !== "string" || value === "") throw invalid(`${name} must be a string`);
+  return value;
+}
+
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+  readonly fraction?: boolean;
+  readonly why?: string;
+}
+
+function bounded(value: unknown, name: string, bounds: Bounds): number {
+  const { min, max } = bounds;
+  const isNumber = typeof value === "number" && value >= min && value <= max;
+  if (isNumber && (bounds.fraction === true || Number.isInteger(value))) return value;
+  const why = bounds.why === undefined ? "" : ` (${bounds.why})`;
+  throw invalid(
+    `${name} must be ${bounds.fraction === true ? "a number" : "an integer"} from ${min} to ` +
+      `${max}${why}, not ${String(value)}`,
+  );
+}
+
+function invalid(message: string): QuorateError {
+  return new QuorateError("OPTION_INVALID", message);
+}

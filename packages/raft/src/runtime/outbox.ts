@@ -1,0 +1,84 @@
+/**
+ * What the core wants persisted and sent, kept in the order that makes it safe (core/output.ts).
+ *
+ * Outputs are numbered. While a log write is in flight, the entries and the hard state of further
+ * outputs gather here, and the next write carries all of them. A message with `after === 0` leaves at
+ * once; any other waits until everything up to the output that it names is durable. Waiting messages
+ * leave in the order in which they came, so none overtakes another to the same member.
+ */
+import type { EntryBatch } from "../core/entry.ts";
+import type { Envelope, HardState, Output } from "../core/output.ts";
+import type { LogWrite } from "../log/log.ts";
+import { assert } from "../util/assert.ts";
+
+/** The outputs of one group that are not durable yet. */
+export class Outbox {
+  readonly #group: number;
+  readonly #send: (envelope: Envelope) => void;
+  #hardState: HardState | undefined;
+  #entries: EntryBatch[] = [];
+  #commit = 0;
+  #hasWrite = false;
+  /** The newest output taken; the one that the write in flight covers; the newest durable one. */
+  #last = 0;
+  #inFlight: number | undefined;
+  #durable = 0;
+  #held: Envelope[] = [];
+
+  constructor(group: number, send: (envelope: Envelope) => void) {
+    this.#group = group;
+    this.#send = send;
+  }
+
+  /** Sends what may leave and keeps the rest. */
+  take(output: Output): void {
+    assert(output.number > this.#last, "outputs are numbered upwards");
+    this.#last = output.number;
+    this.#commit = output.commit;
+    if (output.hardState !== undefined || output.entries.length > 0) {
+      this.#hasWrite = true;
+      this.#hardState = output.hardState ?? this.#hardState;
+      for (const batch of output.entries) this.#entries.push(batch);
+    }
+    for (const envelope of output.messages) {
+      if (envelope.after === 0) this.#send(envelope);
+      else this.#held.push(envelope);
+    }
+    this.#release();
+  }
+
+  /** What is to be written next; undefined where there is nothing, or a write is in flight. */
+  takeWrite(): LogWrite | undefined {
+    if (!this.#hasWrite || this.#inFlight !== undefined) return undefined;
+    const write: LogWrite = {
+      group: this.#group,
+      hardState: this.#hardState,
+      entries: this.#entries,
+      commit: this.#commit,
+    };
+    this.#hardState = undefined;
+    this.#entries = [];
+    this.#hasWrite = false;
+    this.#inFlight = this.#last;
+    return write;
+  }
+
+  /** The write in flight is durable; returns the newest output that this covers. */
+  written(): number {
+    assert(this.#inFlight !== undefined, "a write ended that was not in flight");
+    this.#durable = this.#inFlight;
+    this.#inFlight = undefined;
+    this.#release();
+    return this.#durable;
+  }
+
+  #release(): void {
+    // With nothing to be written and nothing on its way, what was taken is as durable as it gets.
+    if (!this.#hasWrite && this.#inFlight === undefined) this.#durable = this.#last;
+    let sent = 0;
+    while (sent < this.#held.length && this.#held[sent]!.after <= this.#durable) {
+      this.#send(this.#held[sent++]!);
+    }
+    if (sent > 0) this.#held = sent === this.#held.length ? [] : this.#held.slice(sent);
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * The public handle on an engine: checks and encodes what comes in, makes the one promise per call, and
+ * leaves the rest to the group.
+ */
+import type { MemberId } from "../core/configuration.ts";
+import type { Codec, ResultOf } from "../machine/state-machine.ts";
+import { QuorateError, messageOf } from "../util/error.ts";
+import { LeaderCall, ReadCall, WriteCall } from "./calls.ts";
+import type { CallStart } from "./calls.ts";
+import type { Engine } from "./engine.ts";
+import { timeoutOf } from "./options.ts";
+import type {
+  CallOptions,
+  ReadOptions,
+  Replica,
+  ReplicaEvent,
+  ReplicaEventOf,
+  ReplicaEventType,
+  ReplicaStatus,
+} from "./replica.ts";
+import { statusOf } from "./status.ts";
+
+type Resolve = (value: unknown) => void;
+type Reject = (error: QuorateError) => void;
+
+/** {@link Replica} on an {@link Engine}. */
+export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
+  readonly #engine: Engine;
+  readonly #codec: Codec<Command>;
+
+  constructor(engine: Engine, codec: Codec<Command>) {
+    this.#engine = engine;
+    this.#codec = codec;
+  }
+
+  get id(): MemberId {
+    return this.#engine.options.id;
+  }
+
+  get isLeader(): boolean {
+    const { group } = this.#engine;
+    if (group.state !== "running" || group.leader !== this.id) return false;
+    return group.status()?.ready ?? false;
+  }
+
+  write<C extends Command>(command: C, options?: CallOptions): Promise<ResultOf<C, Command>> {
+    return new Promise((resolve, reject: Reject) => {
+      const payload = this.#encode(command);
+      this.#checkOpen();
+      const start = this.#start(options, resolve as Resolve, reject);
+      const { group } = this.#engine;
+      if (!group.calls.hasRoomForWrite(payload.length)) {
+        throw new QuorateError("OVERLOADED", "too many writes wait on this member");
+      }
+      group.addWrite(new WriteCall(group.calls, start, payload));
+    });
+  }
+
+  read<Q extends Query>(query: Q, options?: ReadOptions): Promise<ResultOf<Q, Query>> {
+    return new Promise((resolve, reject: Reject) => {
+      const consistency = options?.consistency ?? "linearizable";
+      if (consistency !== "linearizable" && consistency !== "local") {
+        throw new QuorateError(
+          "OPTION_INVALID",
+          `consistency must be "linearizable" or "local", not ${String(consistency)}`,
+        );
+      }
+      this.#checkOpen();
+      const start = this.#start(options, resolve as Resolve, reject);
+      const { group } = this.#engine;
+      if (consistency === "linearizable" && !group.calls.hasRoomForRead()) {
+        throw new QuorateError("OVERLOADED", "too many reads wait on this member");
+      }
+      const call = new ReadCall(group.calls, start, query);
+      if (consistency === "local") group.answer(call);
+      else group.addRead(call);
+    });
+  }
+
+  leader(options?: CallOptions): Promise<MemberId> {
+    return new Promise((resolve, reject: Reject) => {
+      this.#checkOpen();
+      const start = this.#start(options, resolve as Resolve, reject);
+      const { group } = this.#engine;
+      if (!group.calls.hasRoomForRead()) {
+        throw new QuorateError("OVERLOADED", "too many calls wait on this member");
+      }
+      group.addLeaderCall(new LeaderCall(group.calls, start));
+    });
+  }
+
+  status(): ReplicaStatus {
+    return statusOf(this.#engine);
+  }
+
+  on<T extends ReplicaEventType>(
+    type: T,
+    listener: (event: ReplicaEventOf<T>) => void,
+  ): () => void {
+    return this.#engine.observers.on(type, listener);
+  }
+
+  onAny(listener: (event: ReplicaEvent) => void): () => void {
+    return this.#engine.observers.onAny(listener);
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #encode(command: Command): Uint8Array {
+    let payload: Uint8Array;
+    try {
+      payload = this.#codec.encode(command);
+    } catch (cause) {
+      throw new QuorateError(
+        "COMMAND_INVALID",
+        `the command cannot be encoded: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+    if (!(payload instanceof Uint8Array)) {
+      throw new QuorateError("COMMAND_INVALID", "the codec did not encode to a Uint8Array");
+    }
+    const { commandBytesMax } = this.#engine.options;
+    if (payload.length > commandBytesMax) {
+      throw new QuorateError(
+        "COMMAND_TOO_LARGE",
+        `the command has ${payload.length} bytes; commandBytesMax is ${commandBytesMax}`,
+      );
+    }
+    return payload;
+  }
+
+  #checkOpen(): void {
+    const { group } = this.#engine;
+    if (group.state === "closed" || group.state === "failed") throw group.refusal();
+  }
+
+  #start(options: CallOptions | undefined, resolve: Resolve, reject: Reject): CallStart {
+    const { clock } = this.#engine.ports;
+    const timeoutMs = timeoutOf(options, this.#engine.options.callTimeoutMs);
+    const signal = options?.signal;
+    if (signal?.aborted === true) {
+      throw new QuorateError("ABORTED", "the caller's signal had already ended the call", {
+        cause: signal.reason,
+      });
+    }
+    const startedMs = clock.nowMs();
+    return { startedMs, deadlineMs: startedMs + timeoutMs, signal, resolve, reject };
+  }
+}

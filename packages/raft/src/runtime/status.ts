@@ -1,0 +1,78 @@
+/**
+ * What a replica says of itself: the views of core, log, transport and host put side by side. Works
+ * in every state, since that is when one wants to know.
+ */
+import { EMPTY_CONFIGURATION, memberOf } from "../core/configuration.ts";
+import type { Configuration } from "../core/configuration.ts";
+import type { PeerStatus, RaftStatus } from "../core/contract.ts";
+import type { Engine } from "./engine.ts";
+import type { FollowerStatus, ReplicaStatus } from "./replica.ts";
+
+/** The status of an engine as of now. */
+export function statusOf(engine: Engine): ReplicaStatus {
+  const { group, peering, ports, log, host } = engine;
+  const nowMs = ports.clock.nowMs();
+  const raft = group.status();
+  const isRunning = group.state === "running";
+  const configuration = raft?.configuration ?? EMPTY_CONFIGURATION;
+  const leader = isRunning ? raft?.leader : undefined;
+  const { id, incarnation, clusterId } = peering.identity;
+  return {
+    id,
+    incarnation,
+    clusterId,
+    address: peering.address,
+    state: group.state,
+    failure: group.failure,
+    role: isRunning ? (raft?.role ?? "follower") : "follower",
+    leader,
+    leaderAddress: leader === undefined ? undefined : memberOf(configuration, leader)?.address,
+    isLeader: isRunning && raft?.role === "leader" && raft.ready,
+    leaderForMs: isRunning && raft?.leaderSinceMs !== undefined ? nowMs - raft.leaderSinceMs : undefined,
+    ...positionsOf(raft),
+    configuration,
+    followers: (raft?.peers ?? []).map((peer) => followerOf(peer, configuration, nowMs)),
+    connections: ports.transport.status(),
+    log: log.status(),
+    recovery: log.recovery,
+    pendingWrites: group.calls.writes,
+    pendingReads: group.calls.reads,
+    turnDelayMaxMs: host.turnDelayMaxMs,
+  };
+}
+
+type Positions = Pick<
+  ReplicaStatus,
+  | "term"
+  | "commit"
+  | "applied"
+  | "startIndex"
+  | "lastIndex"
+  | "lastTerm"
+  | "configurationIndex"
+  | "uncommittedBytes"
+  | "tailBytes"
+>;
+
+function positionsOf(raft: RaftStatus | undefined): Positions {
+  return {
+    term: raft?.term ?? 0,
+    commit: raft?.commit ?? 0,
+    applied: raft?.applied ?? 0,
+    startIndex: raft?.startIndex ?? 0,
+    lastIndex: raft?.lastIndex ?? 0,
+    lastTerm: raft?.lastTerm ?? 0,
+    configurationIndex: raft?.configurationIndex ?? 0,
+    uncommittedBytes: raft?.uncommittedBytes ?? 0,
+    tailBytes: raft?.tailBytes ?? 0,
+  };
+}
+
+function followerOf(peer: PeerStatus, configuration: Configuration, nowMs: number): FollowerStatus {
+  const { lastHeardMs, ...rest } = peer;
+  return {
+    ...rest,
+    address: memberOf(configuration, peer.id)?.address ?? "",
+    lastHeardAgoMs: lastHeardMs === undefined ? undefined : nowMs - lastHeardMs,
+  };
+}
