@@ -1,9 +1,10 @@
 /**
  * The receiving half: one connection that a peer dialed.
  *
- * Nothing is taken from it but a hello until that was judged; a hello comes within helloTimeoutMs and
- * is at most 1 KiB, so a stranger costs a socket and little memory for a short time. Then messages
- * come, and only pulses go back (peer-link.ts says why). Whatever else comes ends the connection.
+ * Nothing is taken from it but a hello until that was judged; a hello comes within helloTimeoutMs
+ * and is at most 1 KiB, so a stranger costs a socket and little memory for a short time. Then
+ * messages come, and only pulses go back (peer-link.ts says why). Whatever else comes ends the
+ * connection.
  */
 import type { MemberId } from "../core/configuration.ts";
 import { BytesError } from "../util/bytes.ts";

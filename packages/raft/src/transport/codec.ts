@@ -1,32 +1,32 @@
 /**
  * The wire form of every message between members: the message and body part of a frame (frame.ts).
  *
- *   kind                       message part                                              body part
- *   16 pre-vote                u64 term, u64 lastIndex, u64 lastTerm                     -
- *   17 pre-vote-response       u64 term, u8 granted                                      -
- *   18 request-vote            u64 term, 16 bytes incarnation, u64 lastIndex,            -
- *                              u64 lastTerm
- *   19 request-vote-response   u64 term, u8 granted                                      -
- *   20 append-entries          u64 term, u64 prevIndex, u64 prevTerm, u64 commit,        batch bodies,
- *                              u32 batches, then per batch u32 bytes, u32 CRC-32         back to back
- *   21 append-entries-response u64 term, u8 success, u64 index, u64 hintIndex,           -
- *                              u64 hintTerm
- *   22 heartbeat               u64 term, u64 commit, u64 round                           -
- *   23 heartbeat-response      u64 term, u64 round                                       -
- *   24 read-index-request      u64 term, u64 token                                       -
- *   25 read-index-response     u64 term, u64 token, u8 ok, u64 index                     -
- *   32 forward                 u64 request, u32 deadlineMs, u32 count, u32 CRC-32        entries
- *                              of the body
- *   33 forward-response        u64 request, u8 status, u64 firstIndex, u64 term,         -
- *                              text leader (empty = not known)
- *   34 formation               u32 CRC-32 of the body                                    configuration
+ *   kind                        message part                                          body part
+ *   16 pre-vote                 u64 term, u64 lastIndex, u64 lastTerm                 -
+ *   17 pre-vote-response        u64 term, u8 granted                                  -
+ *   18 request-vote             u64 term, 16 bytes incarnation, u64 lastIndex,        -
+ *                               u64 lastTerm
+ *   19 request-vote-response    u64 term, u8 granted                                  -
+ *   20 append-entries           u64 term, u64 prevIndex, u64 prevTerm, u64 commit,    bodies, back
+ *                               u32 batches, then per batch u32 bytes, u32 CRC-32     to back
+ *   21 append-entries-response  u64 term, u8 success, u64 index, u64 hintIndex,       -
+ *                               u64 hintTerm
+ *   22 heartbeat                u64 term, u64 commit, u64 round                       -
+ *   23 heartbeat-response       u64 term, u64 round                                   -
+ *   24 read-index-request       u64 term, u64 token                                   -
+ *   25 read-index-response      u64 term, u64 token, u8 ok, u64 index                 -
+ *   32 forward                  u64 request, u32 deadlineMs, u32 count, u32 CRC-32    entries
+ *                               of the body
+ *   33 forward-response         u64 request, u8 status, u64 firstIndex, u64 term,     -
+ *                               text leader (empty = not known)
+ *   34 formation                u32 CRC-32 of the body                                configuration
  *
- * Little-endian; u64 holds a safe integer; a flag is 0 or 1; text is a u16 length and UTF-8. `status`:
- * 0 appended, 1 not-leader, 2 overloaded, 3 expired.
+ * Little-endian; u64 holds a safe integer; a flag is 0 or 1; text is a u16 length and UTF-8.
+ * `status`: 0 appended, 1 not-leader, 2 overloaded, 3 expired.
  *
- * Decoding is strict: a message is whole, exact and possible, or {@link BytesError} says what is wrong
- * with it. What passes is well-formed, not true: whether a term or an index makes sense now is for the
- * core to judge.
+ * Decoding is strict: a message is whole, exact and possible, or {@link BytesError} says what is
+ * wrong with it. What passes is well-formed, not true: whether a term or an index makes sense now
+ * is for the core to judge.
  */
 import { decodeConfiguration, isMemberId } from "../core/configuration.ts";
 import { ENTRY_HEAD_BYTES, EntryBatch, EntryKind, validatePacked } from "../core/entry.ts";

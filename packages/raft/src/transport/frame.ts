@@ -14,16 +14,16 @@
  *    28      message part (codec.ts, hello.ts)
  *    ..      body part: packed entries, which carry CRCs of their own (in the message part)
  *
- * All integers are little-endian. The head has a CRC of its own, so that a damaged length is found at
- * once and not after waiting for as many bytes as it happens to say. The body part is outside of both:
- * its batches were sealed by the leader and are checked when they are read (core/entry.ts).
+ * All integers are little-endian. The head has a CRC of its own, so that a damaged length is found
+ * at once and not after waiting for as many bytes as it happens to say. The body part is outside of
+ * both: its batches were sealed by the leader and are checked when they are read (core/entry.ts).
  *
  * Decoding is incremental and copies a byte at most once. A frame that lies whole in the chunk that
  * the socket delivered is read in place; one that does not is assembled in one fresh buffer of its
- * exact size, allocated only after the head was proven and its length found within the bound. Chunks
- * and assembled buffers are never written again, so batches may be kept as views into them. A view
- * pins its whole chunk, though: a body smaller than half of the chunk is copied out, so that what
- * is kept never pins more than twice its size.
+ * exact size, allocated only after the head was proven and its length found within the bound.
+ * Chunks and assembled buffers are never written again, so batches may be kept as views into them.
+ * A view pins its whole chunk, though: a body smaller than half of the chunk is copied out, so that
+ * what is kept never pins more than twice its size.
  *
  * Everything that is wrong throws {@link BytesError}; the decoder is useless afterwards and the
  * connection has to go.
@@ -32,7 +32,9 @@ import { assert } from "../util/assert.ts";
 import { BytesError, ByteWriter, readU16, readU32, writeU32 } from "../util/bytes.ts";
 import type { Checksum } from "../util/checksum.ts";
 
+/** Bytes before the message part. */
 export const FRAME_HEAD_BYTES = 28;
+/** The format version that is written and read. */
 export const FRAME_VERSION = 1;
 
 /** What a frame holds. Numbers are part of the format. */

@@ -8,16 +8,18 @@
  *            <------------------------   pulse, now and then (peer-link.ts)
  *
  *   kind      message part
- *   1 hello   u16 protocolMin, u16 protocolMax, 16 bytes cluster id, 16 bytes incarnation, 32 bytes
- *             formation, text id, text address, text target (whom the dialer means; empty = anybody)
+ *   1 hello   u16 protocolMin, u16 protocolMax, 16 bytes cluster id, 16 bytes incarnation,
+ *             32 bytes formation, text id, text address, text target (whom the dialer means;
+ *             empty = anybody)
  *   2 accept  u16 chosen version, then the fields of a hello with an empty target
  *   3 refusal u16 code (RefusalCode), text reason
  *   4 pulse   nothing
  *
  * These four are the same in every protocol version: bytes behind the known fields are ignored, so
- * that a later version can add to them and a member of this one still understands why it is refused. The
- * chosen version is the highest that both know. No handshake frame is larger than 1 KiB, so a stranger
- * costs that much memory and no more. Texts from outside go into logs: control characters are replaced.
+ * that a later version can add to them and a member of this one still understands why it is
+ * refused. The chosen version is the highest that both know. No handshake frame is larger than 1
+ * KiB, so a stranger costs that much memory and no more. Texts from outside go into logs: control
+ * characters are replaced.
  */
 import { isMemberId } from "../core/configuration.ts";
 import type { MemberId } from "../core/configuration.ts";
@@ -29,8 +31,9 @@ import type { Frame } from "./frame.ts";
 import { RefusalCode } from "./transport.ts";
 import type { Hello } from "./transport.ts";
 
-/** The protocol versions that this build speaks. */
+/** The oldest protocol version that this build speaks; {@link PROTOCOL_MAX} is the newest. */
 export const PROTOCOL_MIN = 1;
+/** The newest protocol version that this build speaks. */
 export const PROTOCOL_MAX = 1;
 /** No handshake frame is larger. */
 export const HELLO_BYTES_MAX = 1_024;
@@ -58,30 +61,34 @@ export interface Refusal {
   readonly reason: string;
 }
 
+/** The dialer's first frame. */
 export function encodeHello(greeting: Greeting, checksum: Checksum): Uint8Array {
   const writer = beginFrame(new ByteWriter());
   writeHello(writer, greeting.hello, greeting.target);
   return finish(writer, FrameKind.hello, checksum);
 }
 
+/** The listener's answer where it agrees. */
 export function encodeAccept(acceptance: Acceptance, checksum: Checksum): Uint8Array {
   const writer = beginFrame(new ByteWriter()).u16(acceptance.version);
   writeHello(writer, acceptance.hello, "");
   return finish(writer, FrameKind.accept, checksum);
 }
 
+/** The last frame of a refused connection, from either side. */
 export function encodeRefusal(refusal: Refusal, checksum: Checksum): Uint8Array {
   const writer = beginFrame(new ByteWriter()).u16(refusal.code).text(cutText(refusal.reason));
   return finish(writer, FrameKind.refusal, checksum);
 }
 
+/** Reads a hello; throws {@link BytesError}. */
 export function decodeHello(frame: Frame): Greeting {
   const reader = new ByteReader(frame.message);
   noBody(frame);
   return readHello(reader);
 }
 
-/** `offered` is our own hello. */
+/** Reads an acceptance of `offered`, our own hello; throws {@link BytesError}. */
 export function decodeAccept(frame: Frame, offered: Hello): Acceptance {
   const reader = new ByteReader(frame.message);
   noBody(frame);
@@ -92,6 +99,7 @@ export function decodeAccept(frame: Frame, offered: Hello): Acceptance {
   return { version, hello: readHello(reader).hello };
 }
 
+/** Reads a refusal; throws {@link BytesError}. */
 export function decodeRefusal(frame: Frame): Refusal {
   const reader = new ByteReader(frame.message);
   noBody(frame);

@@ -1,6 +1,6 @@
 /**
- * Whoever can reach the port: garbage, cut, damaged, oversized, slow and too many. Each costs its own
- * connection and a reported reason, and nothing else: the good peer beside it goes on.
+ * Whoever can reach the port: garbage, cut, damaged, oversized, slow and too many. Each costs its
+ * own connection and a reported reason, and nothing else: the good peer beside it goes on.
  */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { writeU32 } from "../util/bytes.ts";

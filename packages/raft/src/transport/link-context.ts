@@ -23,7 +23,9 @@ export interface TransportLimits {
   readonly stallTimeoutMs?: number;
 }
 
+/** Default of `pulseIntervalMs`. */
 export const PULSE_INTERVAL_MS = 1_000;
+/** Default of `stallTimeoutMs`. */
 export const STALL_TIMEOUT_MS = 3_000;
 
 /** Shared by the links of one transport. */

@@ -1,12 +1,12 @@
 /**
  * Byte streams in memory: the network of the simulator and of quick tests.
  *
- * Bytes are copied when they are sent, arrive in order through the clock and never synchronously, and
- * can be cut into chunks at random; so framing, handshake, queues and reconnecting run as they do over
- * TCP. Faults are set per direction of dialing: "from a to b" is the connection that a dialed to b,
- * answers included, since that is the one over which a's messages go.
- * - `cut`: such connections end at once on both sides, what was under way is lost, and new dials wait
- *   (as a SYN would be repeated) until the cut is healed or the dialer gives up.
+ * Bytes are copied when they are sent, arrive in order through the clock and never synchronously,
+ * and can be cut into chunks at random; so framing, handshake, queues and reconnecting run as they
+ * do over TCP. Faults are set per direction of dialing: "from a to b" is the connection that a
+ * dialed to b, answers included, since that is the one over which a's messages go.
+ * - `cut`: such connections end at once on both sides, what was under way is lost, and new dials
+ *   wait (as a SYN would be repeated) until the cut is healed or the dialer gives up.
  * - `stall`: nothing moves, nobody is told: a half-open connection. Healing delivers what waited.
  * - `delay`: every chunk takes so long.
  * Hosts are named by the addresses they listen on.
@@ -52,7 +52,7 @@ export class MemoryNetwork {
     for (const connection of this.#on(from, to)) connection.sever("connection lost");
   }
 
-  /** Lets nothing move from a to b (and nothing back on those connections) without telling anybody. */
+  /** Lets nothing move on the connections that a dialed to b, and tells nobody. */
   stall(from: string, to: string): void {
     this.#faults.set(path(from, to), "stall");
   }

@@ -2,8 +2,8 @@
  * The transport in memory: the same handshake, frames and queues over {@link MemoryNetwork}.
  *
  * Every message is encoded and decoded, so that members share no object. On top of what the network
- * can do to connections, single messages can be dropped by a rule; the sender is told that they were
- * sent, as it would be.
+ * can do to connections, single messages can be dropped by a rule; the sender is told that they
+ * were sent, as it would be.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { Checksum } from "../util/checksum.ts";

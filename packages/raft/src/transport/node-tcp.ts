@@ -1,14 +1,15 @@
 /**
  * Byte streams over TCP: the only file of the transport that knows Node's network.
  *
- * - Nagle's delay is off (a turn's messages already leave together), TCP keep-alive is on, so that an
- *   idle connection to a vanished host ends some day; a busy one ends by missing pulses (peer-link.ts).
+ * - Nagle's delay is off (a turn's messages already leave together), TCP keep-alive is on, so that
+ *   an idle connection to a vanished host ends some day; a busy one ends by missing pulses
+ *   (peer-link.ts).
  * - Every socket has an error listener from birth to death, so no socket error is ever unhandled.
- * - Name look-ups block a thread of Node's pool, which the log's syncs need too, so at most one is in
- *   flight per host of ours; the others wait in line, those for the same name share one. Literal
+ * - Name look-ups block a thread of Node's pool, which the log's syncs need too, so at most one is
+ *   in flight per host of ours; the others wait in line, those for the same name share one. Literal
  *   addresses need none. A name with several addresses is tried as Node does (RFC 8305).
- * - Destroying is immediate; a stream that is ended lingers until its bytes have arrived, at most one
- *   second, and at most {@link LINGERING_MAX} at a time.
+ * - Destroying is immediate; a stream that is ended lingers until its bytes have arrived, at most
+ *   one second, and at most {@link LINGERING_MAX} at a time.
  *
  * TLS will be another {@link SocketFactory}.
  */

@@ -9,12 +9,13 @@
  * After a loss we dial at once if the connection had lasted (else two members that replace each
  * other's connection would spin), otherwise after a randomised, exponentially growing time.
  *
- * Half-open connections. TCP alone notices a silent path only after many minutes, and after a cut of a
- * minute its next retransmission may be another minute away; Node offers no TCP_USER_TIMEOUT. So the
- * receiving side answers bytes with a pulse, at most one a second, and a link that sent something and
- * has heard no pulse for stallTimeoutMs is dropped and dialed anew. An idle link costs nothing. A
- * receiver that paused reading still sends pulses: back-pressure is no failure. Before dropping, the
- * link waits one more turn of the event loop: after a late turn the pulse may lie unread in the socket.
+ * Half-open connections. TCP alone notices a silent path only after many minutes, and after a cut
+ * of a minute its next retransmission may be another minute away; Node offers no TCP_USER_TIMEOUT.
+ * So the receiving side answers bytes with a pulse, at most one a second, and a link that sent
+ * something and has heard no pulse for stallTimeoutMs is dropped and dialed anew. An idle link
+ * costs nothing. A receiver that paused reading still sends pulses: back-pressure is no failure.
+ * Before dropping, the link waits one more turn of the event loop: after a late turn the pulse may
+ * lie unread in the socket.
  */
 import type { MemberId } from "../core/configuration.ts";
 import { BytesError } from "../util/bytes.ts";

@@ -17,9 +17,9 @@ export interface Forward {
 }
 
 /**
- * Where forwarded commands were appended, or that they were not. The asker then waits for its own log
- * to commit (index, term): so the result needs no second way back, and the asker has applied what it
- * reports as done.
+ * Where forwarded commands were appended, or that they were not. The asker then waits for its own
+ * log to commit (index, term): so the result needs no second way back, and the asker has applied
+ * what it reports as done.
  */
 export interface ForwardResponse {
   readonly type: "forward-response";

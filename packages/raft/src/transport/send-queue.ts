@@ -2,9 +2,10 @@
  * Encoded frames that wait for the end of the turn.
  *
  * Small parts are copied one behind the other into slabs, so that a turn's messages leave as few
- * chunks; a batch body of some size is queued as it is, without copying (it is immutable). A slab is
- * only ever appended to: what was handed to the network is not written again, and the rest of the slab
- * serves the next turns. Slabs are not recycled, since only the network knows when it is done with one.
+ * chunks; a batch body of some size is queued as it is, without copying (it is immutable). A slab
+ * is only ever appended to: what was handed to the network is not written again, and the rest of
+ * the slab serves the next turns. Slabs are not recycled, since only the network knows when it is
+ * done with one.
  */
 import type { MessageEncoder } from "./codec.ts";
 

@@ -1,10 +1,11 @@
 /**
  * The transport over byte streams: everything that TCP, TLS and memory have in common.
  *
- * One {@link PeerLink} per peer on the list sends; one {@link AcceptedLink} per peer receives. A peer
- * that dials again replaces its earlier accepted connection, which may be half-open. At most
- * connectionsMax are accepted at a time: beyond, the one that has been silent longest without a hello
- * makes room, so that strangers cannot keep peers out; if all have said hello, the new one is refused.
+ * One {@link PeerLink} per peer on the list sends; one {@link AcceptedLink} per peer receives. A
+ * peer that dials again replaces its earlier accepted connection, which may be half-open. At most
+ * connectionsMax are accepted at a time: beyond, the one that has been silent longest without a
+ * hello makes room, so that strangers cannot keep peers out; if all have said hello, the new one is
+ * refused.
  */
 import type { MemberId } from "../core/configuration.ts";
 import { assert } from "../util/assert.ts";

@@ -1,15 +1,17 @@
 /**
- * The byte-stream port: what the transport needs of a network. TCP (node-tcp.ts), TLS later, and memory
- * (memory-streams.ts) provide it; everything above (handshake, queues, reconnecting) exists once.
+ * The byte-stream port: what the transport needs of a network. TCP (node-tcp.ts), TLS later, and
+ * memory (memory-streams.ts) provide it; everything above (handshake, queues, reconnecting) exists
+ * once.
  *
  * Contract
  * - Bytes arrive in order and unchanged, or the stream ends. Where they are cut into chunks means
  *   nothing.
  * - `received` hands over a chunk that nobody writes to again. Chunks given to `write` are the
  *   stream's from then on and must not be written to again.
- * - `closed` is called once, unless this side called `end` or `destroy` before: after these nothing is
- *   called back. `opened` is called only on dialed streams.
- * - Nothing is called back synchronously from `dial`, `write`, `pause`, `resume`, `end` or `destroy`.
+ * - `closed` is called once, unless this side called `end` or `destroy` before: after these nothing
+ *   is called back. `opened` is called only on dialed streams.
+ * - Nothing is called back synchronously from `dial`, `write`, `pause`, `resume`, `end` or
+ *   `destroy`.
  */
 
 /** One connection. */

@@ -4,16 +4,20 @@
  * Contract
  * - Every host dials every peer and sends over the connections it dialed; it receives over those it
  *   accepted. So a lost direction looks like what it is.
- * - Before anything else both sides say {@link Hello} and judge the other's; a refusal is told to the
- *   other side in a sentence, reported on both, and the connection is closed. Garbage, cut, oversized
- *   or foreign frames close that one connection with a reported reason and have no other effect.
- * - `send` encodes into the peer's bounded queue and never blocks; false means that the queue is full
- *   or the peer not connected and the message was dropped (and counted). Messages of one turn leave
- *   together, in order, at `flush`. What was queued when a connection ends is lost.
+ * - Before anything else both sides say {@link Hello} and judge the other's; a refusal is told to
+ *   the other side in a sentence, reported on both, and the connection is closed. Garbage, cut,
+ *   oversized or foreign frames close that one connection with a reported reason and have no other
+ *   effect.
+ * - `send` encodes into the peer's bounded queue and never blocks; false means that the queue is
+ *   full or the peer not connected and the message was dropped (and counted). Messages of one turn
+ *   leave together, in order, at `flush`. What was queued when a connection ends is lost.
  * - `handler.message` is called from socket callbacks and must only queue. The batches of a message
  *   are views into a receive buffer that is never written again: they may be kept.
- * - Reconnecting is the transport's own affair: at once, then with a randomised backoff up to a bound;
- *   addresses are resolved anew at every dial, at most one look-up in flight per host.
+ * - Reconnecting is the transport's own affair: at once, then with a randomised backoff up to a
+ *   bound; addresses are resolved anew at every dial, at most one look-up in flight per host.
+ * - A connection that sent something and hears no sign of life for stallTimeoutMs (3 s) has ended:
+ *   half-open ones are not left to TCP, which takes minutes.
+ * - `setPeers` may call `disconnected` before it returns, for connections that it ends.
  * - `close` ends every connection and the listener and resolves when they are gone; idempotent.
  *   Nothing is called back afterwards.
  */
@@ -69,7 +73,7 @@ export interface TransportHandler {
   connected(peer: MemberId, remote: Hello): void;
   /** Our connection to `peer` has ended. */
   disconnected(peer: MemberId, reason: string): void;
-  /** A connection was refused, by us or by them. Reported at most once a minute per peer and code. */
+  /** A connection was refused, by us or by them. At most once a minute per peer and code. */
   refused(report: RefusalReport): void;
   /** A connection was closed for what came over it, or a dial failed in a new way. */
   problem(address: string, reason: string): void;

@@ -2,8 +2,8 @@
  * Network addresses as text: `host:port`, with an IPv6 host in brackets (`[::1]:9091`).
  *
  * A host is a DNS name, an IPv4 address or a bracketed IPv6 address. Whether it exists is found out
- * when it is dialed or bound; here only its form is judged, so that a typing mistake in an option is
- * told at once and by name.
+ * when it is dialed or bound; here only its form is judged, so that a typing mistake in an option
+ * is told at once and by name.
  */
 import { QuorateError } from "./error.ts";
 
