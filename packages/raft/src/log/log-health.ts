@@ -20,6 +20,7 @@ export class LogHealth {
   #failure: unknown;
   #closed = false;
   #listener: (state: LogStatus["state"]) => void = () => {};
+  #onFailure: () => void = () => {};
 
   get state(): LogStatus["state"] {
     return this.#state;
@@ -51,6 +52,7 @@ export class LogHealth {
     if (!this.failed) {
       this.#failure = cause;
       this.#enter("failed");
+      this.#onFailure();
     }
     return cause instanceof InvariantViolation ? cause : this.failure();
   }
@@ -61,6 +63,11 @@ export class LogHealth {
 
   close(): void {
     this.#closed = true;
+  }
+
+  /** For the part of the log where others may be waiting. */
+  onFailure(task: () => void): void {
+    this.#onFailure = task;
   }
 
   onStateChange(listener: (state: LogStatus["state"]) => void): void {

@@ -145,12 +145,17 @@ class Opening {
     const { logId, segment, tail } = found;
     const opening = found.opening + 1;
     const generation = found.generation + 1;
-    const slot = new Uint8Array(SLOT_BYTES);
-    const { sequence } = segment;
-    encodeSlot(slot, { sequence, logId, generation, mark: tail, opening }, checksum);
-    await segment.file.write(slot, slotOffset(generation));
-    const prepared = recovered?.prepared;
-    pool.start(prepared === undefined ? undefined : await this.#openForWriting(prepared));
+    try {
+      const slot = new Uint8Array(SLOT_BYTES);
+      const { sequence } = segment;
+      encodeSlot(slot, { sequence, logId, generation, mark: tail, opening }, checksum);
+      await segment.file.write(slot, slotOffset(generation));
+      const prepared = recovered?.prepared;
+      pool.start(prepared === undefined ? undefined : await this.#openForWriting(prepared));
+    } catch (error) {
+      await segment.file.close();
+      throw error;
+    }
     return new SegmentedLog({
       options: this.#options,
       pool,

@@ -105,8 +105,9 @@ class LogScan {
   #seal: RecordSeal;
   #mark: Position = ORIGIN;
   #opening = 0;
-  /** The number of the last record that was walked over. */
+  /** Opening and mark of the last record that was walked over. */
   #walkedOpening = 0;
+  #walkedMark: Position = ORIGIN;
   #generation = 0;
   /** Where the next record belongs; once the walk has ended, where the log ends. */
   #at: Position;
@@ -182,6 +183,7 @@ class LogScan {
       if (why !== undefined) throw damaged(segment.path, offset, why);
       this.#note(header);
       this.#walkedOpening = header.opening;
+      this.#walkedMark = { segment: header.markSegment, offset: header.markOffset };
       offset += recordBytes(header.bodyBytes);
       if (header.kind === RecordKind.end) {
         this.#at = { segment: segment.sequence + 1, offset: SEGMENT_HEAD_BYTES };
@@ -192,12 +194,21 @@ class LogScan {
     return false;
   }
 
-  /** Whether a record that belongs to the log begins here; its header is then read. */
+  /**
+   * Whether the next record of the log stands here; its header is then read. It either begins a
+   * write, or goes on with the write of the record before it: see record.ts for why.
+   */
   #isWhole(segment: Segment, bytes: Uint8Array, offset: number): boolean {
     const header = this.#header;
     if (!this.#belongs(segment, bytes, offset)) return false;
-    if (header.opening < this.#walkedOpening) return false;
-    return bodyIsWhole(bytes, offset, header, this.#seal);
+    const beginsWrite =
+      header.markSegment === header.segment && header.markOffset === header.offset;
+    const follows = beginsWrite
+      ? header.opening >= this.#walkedOpening
+      : header.opening === this.#walkedOpening &&
+        header.markSegment === this.#walkedMark.segment &&
+        header.markOffset === this.#walkedMark.offset;
+    return follows && bodyIsWhole(bytes, offset, header, this.#seal);
   }
 
   /** Whether a whole header stands here that says that it belongs here. */

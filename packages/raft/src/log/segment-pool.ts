@@ -70,6 +70,10 @@ export class SegmentPool {
     this.#options = options;
     this.segments = segments;
     this.#spares = spares;
+    options.health.onFailure(() => {
+      this.#pause?.wake();
+      this.#settle();
+    });
   }
 
   get oldest(): Segment {
