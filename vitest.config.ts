@@ -13,7 +13,11 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["packages/*/src/**/*.test.ts", "test/unit/**/*.test.ts"] },
+        test: {
+          name: "unit",
+          testTimeout: 60_000,
+          include: ["packages/*/src/**/*.test.ts", "test/unit/**/*.test.ts"],
+        },
       },
       {
         extends: true,
