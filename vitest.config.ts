@@ -15,6 +15,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
+          // Against hanging only, wide enough for a busy machine; no test relies on it.
           testTimeout: 60_000,
           include: ["packages/*/src/**/*.test.ts", "test/unit/**/*.test.ts"],
         },
