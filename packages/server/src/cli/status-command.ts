@@ -1,0 +1,98 @@
+/**
+ * `quorate status`: every endpoint asked at once, one line each.
+ */
+import { ask, DEV_ENDPOINTS, endpointsOf } from "./client.ts";
+import type { ClientFlags } from "./client.ts";
+import { alignRows, CommandFailed, failureOf, stylesOf } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The parts of `/status` that are shown. */
+interface StatusPage {
+  readonly cluster: { readonly term: number; readonly state: string };
+  readonly log: { readonly length: number; readonly commitIndex: number };
+  readonly member: {
+    readonly id: string;
+    readonly state: string;
+    readonly version: string;
+    readonly uptime: string;
+  };
+  readonly leader: { readonly id: string } | null;
+  readonly applied: number;
+  readonly store: { readonly keys: number };
+}
+
+type Row = { readonly endpoint: string } & (
+  | { readonly status: StatusPage }
+  | { readonly problem: string }
+);
+
+/** Shows all members; fails with exit code 4 where no endpoint knows a leader. */
+export async function runStatus(flags: ClientFlags, terminal: Terminal): Promise<void> {
+  const endpoints = endpointsOf(flags, terminal.env);
+  const all = await Promise.all(endpoints.map((endpoint) => statusOf(endpoint, flags.timeout)));
+  const rows = endpoints === DEV_ENDPOINTS ? withoutStrangers(all) : all;
+  const text = flags.json === true ? `${JSON.stringify(rows, null, 2)}\n` : table(rows, terminal);
+  terminal.stdout.write(text);
+  if (!rows.some((row) => "status" in row && row.status.leader !== null)) {
+    const reached = rows.some((row) => "status" in row);
+    throw new CommandFailed(4, reached ? "no leader is known" : "no member can be reached");
+  }
+}
+
+async function statusOf(endpoint: string, timeoutMs: number): Promise<Row> {
+  try {
+    const { body } = await ask({ method: "GET", path: "/status" }, [endpoint], timeoutMs);
+    return { endpoint, status: JSON.parse(new TextDecoder().decode(body)) as StatusPage };
+  } catch (error) {
+    const { message } = failureOf(error);
+    return { endpoint, problem: message.startsWith("no member") ? "cannot be reached" : message };
+  }
+}
+
+/** Nobody said that there are three: a cluster of one need not show two that are missing. */
+function withoutStrangers(rows: readonly Row[]): readonly Row[] {
+  const reached = rows.filter((row) => "status" in row);
+  const members = reached.flatMap(
+    (row) => (row.status as StatusPage & { members: { address: string }[] }).members,
+  );
+  const alone = reached.length > 0 && new Set(members.map((m) => m.address)).size <= 1;
+  return alone ? reached : rows;
+}
+
+const HEADS = ["endpoint", "id", "state", "term", "leader", "commit", "applied", "keys", "uptime"];
+
+function table(rows: readonly Row[], terminal: Terminal): string {
+  const style = stylesOf(terminal.stdout, terminal.env);
+  const cells = rows.map((row) =>
+    "status" in row ? cellsOf(row) : [row.endpoint, "-", row.problem],
+  );
+  const text = alignRows([HEADS, ...cells], (cell, row, column) => {
+    if (row === 0) return style("dim", cell);
+    if (column !== 2) return cell;
+    if (cell.startsWith("Leader")) return style("green", cell);
+    return cell.startsWith("Follower") ? cell : style("yellow", cell);
+  });
+  return `${text}\n`;
+}
+
+function cellsOf({
+  endpoint,
+  status,
+}: {
+  readonly endpoint: string;
+  readonly status: StatusPage;
+}): string[] {
+  const { cluster, member, log, leader } = status;
+  const numbers = [log.commitIndex, status.applied, status.store.keys].map(String);
+  // Two parts of the uptime are as precise as anybody wants it.
+  const uptime = member.uptime.split("+").slice(0, 2).join("+");
+  return [
+    endpoint,
+    member.id,
+    cluster.state,
+    `${cluster.term}`,
+    leader?.id ?? "-",
+    ...numbers,
+    uptime,
+  ];
+}

@@ -1,0 +1,90 @@
+/**
+ * One running member: the replica, its store and its HTTP face, opened and closed in the right order.
+ *
+ * Opening: the replica first, because it may refuse for a dozen good reasons before anybody should be
+ * able to reach it. Closing: the replica first again, so that every waiting request gets its answer
+ * over a connection that is still there.
+ */
+import { openReplica, QuorateError } from "quorate";
+import type { Replica, ReplicaEvent } from "quorate";
+import { hostPortOf, commandBytesMax } from "./config/member-config.ts";
+import type { MemberConfig } from "./config/member-config.ts";
+import { closeHttpApp, createHttpApp, listeningAt } from "./http/app.ts";
+import { kvCodec } from "./store/command-codec.ts";
+import type { KvCommand, KvQuery } from "./store/command.ts";
+import { KvMachine } from "./store/kv-machine.ts";
+
+/** How long requests may take to end once everything they wait for has been answered. */
+const CLOSE_GRACE_MS = 500;
+
+/** What a member tells while it runs. */
+export interface MemberListener {
+  /** Every event of the replica. */
+  event(event: ReplicaEvent): void;
+  /** A request ended as an error that is no fault of the client. */
+  requestFailed(error: unknown, request: string): void;
+}
+
+/** A member that serves. */
+export interface RunningMember {
+  readonly replica: Replica<KvCommand, KvQuery>;
+  /** `host:port` of the HTTP face, as bound. */
+  readonly http: string;
+  /** Ends everything; idempotent. */
+  close(): Promise<void>;
+}
+
+/** Opens a member and serves. Rejects with a QuorateError, having let go of everything. */
+export async function startMember(
+  config: MemberConfig,
+  listener: MemberListener,
+): Promise<RunningMember> {
+  const machine = new KvMachine();
+  const replica = await openReplica<KvCommand, KvQuery>({
+    id: config.id,
+    listen: config.listen,
+    ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
+    dataDir: config.data,
+    machine,
+    codec: kvCodec,
+    ...(config.start === undefined ? {} : { start: config.start }),
+    electionTimeoutMs: config.electionTimeoutMs,
+    heartbeatIntervalMs: config.heartbeatIntervalMs,
+    callTimeoutMs: config.callTimeoutMs,
+    segmentBytes: config.segmentBytes,
+    commandBytesMax: commandBytesMax(config),
+  });
+  replica.onAny((event) => listener.event(event));
+  const app = createHttpApp({
+    replica,
+    storeSize: () => machine.size,
+    nowMs: () => performance.now(),
+    onError: (error, request) => listener.requestFailed(error, request),
+    keyBytesMax: config.keyBytesMax,
+    valueBytesMax: config.valueBytesMax,
+    connectionsMax: config.httpConnectionsMax,
+  });
+  const close = async (): Promise<void> => {
+    await replica.close();
+    await closeHttpApp(app, CLOSE_GRACE_MS);
+  };
+  try {
+    await app.listen(hostPortOf(config.http));
+  } catch (cause) {
+    await close();
+    throw listenFailed(config.http, cause);
+  }
+  return { replica, http: listeningAt(app), close };
+}
+
+function listenFailed(address: string, cause: unknown): QuorateError {
+  const code = (cause as { readonly code?: string } | undefined)?.code ?? "unknown";
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: "the port is in use by another process",
+    EADDRNOTAVAIL: "this machine has no such address",
+    EACCES: "this user may not listen there",
+    ENOTFOUND: "the host name is not known",
+  };
+  const reason = reasons[code] ?? code;
+  return new QuorateError("LISTEN_FAILED", `cannot serve HTTP on ${address}: ${reason}`, { cause });
+}
