@@ -9,7 +9,8 @@
  * Full segment: an `end` record, then the mark in the slot, then the next segment is entered. Its first
  * write begins with the state of every group. A record never spans segments; 64 bytes always stay free
  * for the `end`. Where the next segment is not ready (there may be no space), the job gives its turn
- * up while it waits, so that smaller things still find their way into the rest of this one.
+ * up while it waits, so that votes and releases still find their way into the rest of this one: entries
+ * leave a reserve for them.
  *
  * After anything failed, memory and disk need not agree any more: the log is poisoned and nothing
  * is written again.
@@ -63,6 +64,14 @@ export interface LogEnd {
 }
 
 const EMPTY_BODY = new Uint8Array(0);
+
+/**
+ * What entries leave free of a segment, so that votes and releases find room when there is no space
+ * for a next segment: a release is what can make space.
+ */
+function reserveOf(segmentBytes: number): number {
+  return Math.min(65_536, Math.max(512, segmentBytes >>> 6));
+}
 
 export class LogWriter {
   writes = 0;
@@ -146,7 +155,7 @@ export class LogWriter {
 
   /** Puts a batch; false where there is no room. */
   putBatch(group: GroupLog, batch: EntryBatch, kind: "entries" | "moved"): boolean {
-    if (!this.#fits(batch.byteLength)) return false;
+    if (!this.#fits(batch.byteLength, reserveOf(this.#segment.size))) return false;
     const offset = this.#chunk.add({
       kind: RecordKind[kind],
       flags: 0,
@@ -166,7 +175,7 @@ export class LogWriter {
   /** Puts a state; false where there is no room. The group takes it over only then. */
   putState(group: GroupLog, state: GroupState, kind: "state" | "reset"): boolean {
     const content = this.#stateContent(group.id, state, RecordKind[kind]);
-    if (!this.#fits(content.body.length)) return false;
+    if (!this.#fits(content.body.length, 0)) return false;
     this.#chunk.add(content);
     return true;
   }
@@ -204,7 +213,7 @@ export class LogWriter {
       const content = this.#stateContent(group.id, group.state(true), RecordKind.state);
       left--;
       const flags = RecordFlag.head | (left === 0 ? RecordFlag.headEnd : 0);
-      assert(this.#fits(content.body.length), "the states of all groups do not fit a segment");
+      assert(this.#fits(content.body.length, 0), "the states of all groups do not fit a segment");
       this.#chunk.add({ ...content, flags });
     }
     return this.#chunk.records;
@@ -257,9 +266,10 @@ export class LogWriter {
     this.bytesWritten += SLOT_BYTES;
   }
 
-  #fits(bodyBytes: number): boolean {
+  /** Whether a record fits, with the `end` behind it and so many bytes left over. */
+  #fits(bodyBytes: number, reserve: number): boolean {
     const end = this.#durable.offset + this.#chunk.length + recordBytes(bodyBytes);
-    return end + RECORD_HEADER_BYTES <= this.#segment.size;
+    return end + RECORD_HEADER_BYTES + reserve <= this.#segment.size;
   }
 
   #stateContent(group: number, state: GroupState, kind: RecordKind): RecordContent {

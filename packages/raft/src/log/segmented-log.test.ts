@@ -95,6 +95,7 @@ describe("a failed write", () => {
     const states: string[] = [];
     log.onStateChange((state) => states.push(state));
     await log.append([put(1, 1)]);
+    await drain();
     disk.beforeOperation = (operation) =>
       operation.kind === "write" && operation.urgent ? { reason: "io" } : undefined;
     expect(await failureOf(log.append([put(1, 2)]))).toBe("STORAGE_FAILED");

@@ -96,7 +96,8 @@ export class SegmentedLog implements Log {
 
   read(group: number, from: number, to: number, bytesMax: number): Promise<EntryBatch[]> {
     return this.#start(async () => {
-      await this.#placed();
+      const placed = this.#placed();
+      if (placed !== undefined) await placed;
       const known = this.#groups.get(group);
       return known === undefined ? [] : this.#reader.read(known, { from, to, bytesMax });
     });
