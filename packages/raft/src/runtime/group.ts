@@ -81,8 +81,9 @@ export class Group {
 
   constructor(context: GroupContext) {
     this.#context = context;
-    this.#leaderLostMs = context.clock.nowMs();
     const { electionTimeoutMs, heartbeatIntervalMs } = context.options;
+    // Nobody is elected in the first T after a start; the first calls wait for that.
+    this.#leaderLostMs = context.clock.nowMs() + 1.5 * electionTimeoutMs;
     this.#writes = new Writes({
       id: context.id,
       nonce: context.startNonce,
@@ -324,7 +325,7 @@ export class Group {
     engine.outbox.take(output);
     engine.applier.commit = output.commit;
     for (const event of output.events) this.#observe(nowMs, event);
-    for (const outcome of output.reads) this.#readOutcome(outcome);
+    for (const outcome of output.reads) this.#readOutcome(nowMs, outcome);
     for (const load of output.loads) this.#loadForPeer(load);
   }
 
@@ -361,7 +362,7 @@ export class Group {
     }
   }
 
-  #readOutcome(outcome: ReadOutcome): void {
+  #readOutcome(nowMs: number, outcome: ReadOutcome): void {
     if (outcome.status === "ok") {
       this.#reads.confirm(outcome.context, outcome.index);
       return;
@@ -369,27 +370,31 @@ export class Group {
     const calls = this.#reads.take(outcome.context);
     for (const call of calls) {
       if (call.settled) continue;
-      if (outcome.status === "no-leader") call.reject(noLeader());
+      if (outcome.status === "no-leader" && nowMs >= this.#limitOf(call)) call.reject(noLeader());
       else this.#reads.add(call);
     }
-    if (outcome.status === "leadership-lost" && calls.length > 0) this.#context.wake();
+    if (calls.length > 0) this.#context.wake();
   }
 
   /**
-   * What no input brings about. A call that finds no leader waits T for one; one that loses its
-   * leader gets at least T / 2 more. So a member that is cut off refuses within two election timeouts.
+   * Until when a call waits for a leader. One that finds none waits T; one that loses its leader gets
+   * at least T / 2 more. So a member that is cut off refuses within two election timeouts.
    */
-  #care(nowMs: number): void {
+  #limitOf(call: { readonly startedMs: number }): number {
     const { electionTimeoutMs } = this.#context.options;
+    return Math.max(call.startedMs + electionTimeoutMs, this.#leaderLostMs + electionTimeoutMs / 2);
+  }
+
+  /** What no input brings about. */
+  #care(nowMs: number): void {
     this.#careAtMs = Number.POSITIVE_INFINITY;
     this.#writes.endLostForwards(nowMs);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
     if (this.#leader !== undefined) return;
-    const lostLimitMs = this.#leaderLostMs + electionTimeoutMs / 2;
-    const limitOf = (call: { readonly startedMs: number }): number =>
-      Math.max(call.startedMs + electionTimeoutMs, lostLimitMs);
-    this.#writes.endLeaderless(nowMs, limitOf);
-    for (const call of this.#reads.pending()) if (nowMs >= limitOf(call)) call.reject(noLeader());
+    this.#writes.endLeaderless(nowMs, (call) => this.#limitOf(call));
+    for (const call of this.#reads.pending()) {
+      if (nowMs >= this.#limitOf(call)) call.reject(noLeader());
+    }
     if (this.calls.writes + this.calls.reads > 0) this.#careSoon(nowMs);
   }
 

@@ -21,8 +21,8 @@ const DISK: NodeDisk = new NodeDisk();
  *
  * With `start: { bootstrap: true }` it resolves when the new cluster of one exists. With
  * `start: { members }` it resolves when this member listens; the cluster forms as soon as every member
- * of the list is up, and calls made before wait for that, within their deadlines. On a directory that
- * already belongs to a cluster `start` changes nothing.
+ * of the list is up; `leader()` waits for that. On a directory that already belongs to a cluster
+ * `start` changes nothing.
  *
  * @throws QuorateError OPTION_INVALID, DATA_DIR_LOCKED, DATA_DIR_INVALID, LOG_DAMAGED,
  * FORMAT_UNSUPPORTED, STORAGE_FAILED, DISK_FULL, LISTEN_FAILED. Nothing stays open then.
