@@ -100,8 +100,16 @@ class Life {
     else this.network.propose(node.id, text, `${text}+`, "x");
   }
 
-  read(): void {
-    const node = this.any();
+  /** Who wakes up is asked at once, before it knows how long it slept. */
+  resume(): void {
+    for (const node of this.nodes) {
+      if (!node.paused) continue;
+      this.network.resume(node.id);
+      this.read(node);
+    }
+  }
+
+  read(node: TestNode = this.any()): void {
     if (!node.isUp || node.paused) return;
     const floor = this.committed();
     const context = this.network.read(node.id);
@@ -125,7 +133,7 @@ class Life {
     else if (kind < 11 && node.isUp) network.crash(node.id);
     else if (kind < 14) for (const n of this.nodes) if (!n.isUp) network.restart(n.id);
     if (kind === 14 && node.isUp) network.pause(node.id);
-    else if (kind < 18 && kind > 14) for (const n of this.nodes) network.resume(n.id);
+    else if (kind < 18 && kind > 14) this.resume();
     else if (kind === 18) network.drop = () => random.below(100) < 20;
     else if (kind === 19) network.drop = undefined;
     if (kind === 16) network.run(random.below(1_000));
