@@ -1,0 +1,341 @@
+/** How calls end when they do not end well: what the error claims must be true. */
+import { describe, expect, test } from "vitest";
+import { EntryKind, packEntries } from "../core/entry.ts";
+import type { PeerMessage } from "../transport/peer-message.ts";
+import { LIMITS } from "./limits.ts";
+import { add, Counter, errorOf, T, total, World } from "./world-harness.ts";
+import type { Opened } from "./world-harness.ts";
+
+describe("a member that is cut off from the majority", () => {
+  test("as leader refuses writes and linearizable reads within two election timeouts", async () => {
+    const world = new World();
+    const { all, leader, followers } = await world.served(3);
+    await world.until(leader.node.write(add(7)));
+    world.isolate(leader.node.id, all);
+    const [write, read] = await Promise.all([
+      world.timed(leader.node.write(add())),
+      world.timed(leader.node.read(total)),
+    ]);
+    expect(write.error?.code).toBe("OUTCOME_UNKNOWN");
+    expect(read.error?.code).toBe("NO_LEADER");
+    expect(Math.max(write.ms, read.ms)).toBeLessThanOrEqual(2 * T);
+    // It knows by now, and what it refuses is certainly not done.
+    const later = await world.timed(leader.node.write(add()));
+    expect(later.error).toMatchObject({ code: "NO_LEADER", outcome: "not-done", retryable: true });
+    expect(later.ms).toBeLessThanOrEqual(2 * T);
+    expect(await leader.node.read(total, { consistency: "local" })).toBe(7);
+    // The others go on, and afterwards the one that was away has what they wrote.
+    expect(await world.until(followers[0]!.node.write(add(1)))).toBe(8);
+    world.network.healAll();
+    await world.when(() => leader.machine.total === 8, "the deposed leader has caught up");
+    await world.close(all);
+  });
+
+  test("as follower refuses within two election timeouts, and heals by itself", async () => {
+    const world = new World();
+    const { all, leader, followers } = await world.served(3);
+    const cut = followers[0]!;
+    world.isolate(cut.node.id, all);
+    const [write, read] = await Promise.all([
+      world.timed(cut.node.write(add())),
+      world.timed(cut.node.read(total)),
+    ]);
+    expect(write.error?.outcome).toBe("not-done");
+    expect(read.error?.code).toBe("NO_LEADER");
+    expect(Math.max(write.ms, read.ms)).toBeLessThanOrEqual(2 * T);
+    expect(await cut.node.read(total, { consistency: "local" })).toBe(0);
+    world.network.healAll();
+    await world.when(() => cut.node.status().leader !== undefined, "the follower is back");
+    expect(await world.until(cut.node.write(add(4)))).toBe(4);
+    expect(leader.node.status().term).toBe(cut.node.status().term);
+    await world.close(all);
+  });
+
+  test("with both others gone silent without a word (stalled) refuses just as well", async () => {
+    const world = new World();
+    const { all, leader } = await world.served(3);
+    for (const a of all) {
+      for (const b of all) if (a !== b) world.network.stall(a.transport.address, b.transport.address);
+    }
+    const [write, read] = await Promise.all([
+      world.timed(leader.node.write(add())),
+      world.timed(leader.node.read(total)),
+    ]);
+    expect(write.error?.outcome).toBe("unknown");
+    expect(read.error?.code).toBe("NO_LEADER");
+    expect(Math.max(write.ms, read.ms)).toBeLessThanOrEqual(2 * T);
+    world.network.healAll();
+    await world.when(() => all.some(({ node }) => node.isLeader), "a leader again");
+    await world.close(all);
+  });
+});
+
+describe("the truth about a write", () => {
+  test("that a deposed leader appended and nobody else has is proposed again, and done once", async () => {
+    const world = new World();
+    const { all, leader, followers } = await world.served(3, { callTimeoutMs: 60_000 });
+    // Only appends are lost: the leader goes on believing that it leads until its term is over.
+    leader.transport.dropWhen((_to, _group, message) => message.type === "append-entries");
+    const write = leader.node.write(add(5));
+    let early = false;
+    write.then(() => (early = true), () => (early = true));
+    await world.run(T / 4);
+    expect(early).toBe(false);
+    leader.transport.dropWhen((_to, _group, message) => message.type !== "forward");
+    await world.when(() => followers.some(({ node }) => node.isLeader), "a new leader");
+    expect(early).toBe(false);
+    leader.transport.dropWhen(undefined);
+    expect(await world.until(write)).toBe(5);
+    expect(leader.machine.total).toBe(5);
+    await world.run(T);
+    for (const { machine } of all) expect(machine.applies).toBe(1);
+    await world.close(all);
+  });
+
+  test("that was handed on is unknown when its deadline passes, and was done all the same", async () => {
+    const world = new World();
+    const { all, leader } = await world.served(3);
+    leader.transport.dropWhen((_to, _group, message) => message.type === "append-entries");
+    const ended = await world.timed(leader.node.write(add(5), { timeoutMs: 20 }));
+    expect(ended.error).toMatchObject({ code: "OUTCOME_UNKNOWN", outcome: "unknown" });
+    expect(ended.ms).toBeLessThan(40);
+    leader.transport.dropWhen(undefined);
+    await world.when(() => leader.machine.total === 5, "the write is done late");
+    await world.close(all);
+  });
+
+  test("that no leader took is certainly not done when its deadline passes", async () => {
+    const world = new World();
+    const alone = await world.open("n1", { members: World.members(3) });
+    const ended = await world.timed(alone.node.write(add(), { timeoutMs: 30 }));
+    expect(ended.error).toMatchObject({ code: "TIMEOUT", outcome: "not-done", retryable: true });
+    expect((await world.timed(alone.node.read(total, { timeoutMs: 30 }))).error?.code).toBe("TIMEOUT");
+    expect((await world.timed(alone.node.leader({ timeoutMs: 30 }))).error?.code).toBe("NO_LEADER");
+    expect((await world.timed(alone.node.write(add()))).error?.code).toBe("NO_LEADER");
+    await world.close([alone]);
+  });
+
+  test("forwarded to a leader that dies with it is unknown", async () => {
+    const world = new World();
+    const { all, leader, followers } = await world.served(3);
+    const [asker] = followers;
+    // The forward arrives, the answer does not.
+    leader.transport.dropWhen((to) => to === asker!.node.id);
+    const write = world.timed(asker!.node.write(add(9)));
+    await world.run(3);
+    await leader.node.close();
+    const ended = await write;
+    expect(ended.error).toMatchObject({ code: "OUTCOME_UNKNOWN", outcome: "unknown" });
+    expect(ended.ms).toBeLessThanOrEqual(2 * T);
+    await world.close(all);
+  });
+
+  test("sent to a member that does not lead is answered so, and passed on to nobody", async () => {
+    const world = new World();
+    const { all, followers } = await world.served(3);
+    const [asker, other] = followers as [Opened, Opened];
+    const answers: PeerMessage[] = [];
+    other.transport.dropWhen((_to, _group, message) => {
+      if (message.type.startsWith("forward")) answers.push(message);
+      return false;
+    });
+    const payload = new TextEncoder().encode(JSON.stringify(add()));
+    const { bytes, count } = packEntries([{ kind: EntryKind.command, payload }]);
+    const forward = { type: "forward", request: 77, deadlineMs: 900, entries: bytes, count } as const;
+    asker.transport.send(other.node.id, 1, forward);
+    asker.transport.flush();
+    await world.run(10);
+    expect(answers).toMatchObject([{ type: "forward-response", request: 77, status: "not-leader" }]);
+    expect(all.map(({ machine }) => machine.applies)).toEqual([0, 0, 0]);
+    await world.close(all);
+  });
+});
+
+describe("bounds", () => {
+  test("too many waiting writes are refused as OVERLOADED, and none of those is done", async () => {
+    const world = new World();
+    const { all, leader, followers } = await world.served(3, { callTimeoutMs: 60_000 });
+    for (const { node } of followers) world.isolate(node.id, all);
+    await world.run(3 * T);
+    const text = "x".repeat(200_000);
+    const ends: Promise<string>[] = [];
+    const fits = Math.floor(LIMITS.gatheredBytesMax / 200_030);
+    for (let i = 0; i < fits + 5; i++) {
+      const write = leader.node.write({ type: "pad", text });
+      ends.push(errorOf(write).then((error) => `${error.code} ${error.outcome}`));
+    }
+    expect(leader.node.status().pendingWrites).toBe(fits);
+    const codes = await world.until(Promise.all(ends));
+    expect(codes.slice(0, fits).every((code) => code === "NO_LEADER not-done")).toBe(true);
+    expect(codes.slice(fits).every((code) => code === "OVERLOADED not-done")).toBe(true);
+    expect(leader.node.status().pendingWrites).toBe(0);
+    await world.close(all);
+  });
+
+  test("a command above commandBytesMax, and one that cannot be encoded, are refused", async () => {
+    const world = new World();
+    const { node } = await world.open("n1", { bootstrap: true }, { commandBytesMax: 100 });
+    const big = { type: "pad", text: "x".repeat(100) } as const;
+    expect((await errorOf(node.write(big))).code).toBe("COMMAND_TOO_LARGE");
+    const cyclic: { type: "add"; amount: number; self?: unknown } = add();
+    cyclic.self = cyclic;
+    expect((await errorOf(node.write(cyclic))).code).toBe("COMMAND_INVALID");
+    expect((await errorOf(node.write(undefined as never))).code).toBe("COMMAND_INVALID");
+    expect((await errorOf(node.write(add(), { timeoutMs: -1 }))).code).toBe("OPTION_INVALID");
+    expect((await errorOf(node.read(total, { consistency: "odd" as never }))).code).toBe(
+      "OPTION_INVALID",
+    );
+    await world.until(node.close());
+  });
+
+  test("a leader whose disk is full refuses writes as not done, and goes on when there is room", async () => {
+    const world = new World();
+    const { node } = await world.open("n1", { bootstrap: true });
+    const disk = world.disk("n1");
+    disk.capacityBytes = disk.usedBytes;
+    const text = "x".repeat(100_000);
+    let code = "";
+    const handedOn: Promise<unknown>[] = [];
+    for (let i = 0; i < 60 && code === ""; i++) {
+      const write = node.write({ type: "pad", text }, { timeoutMs: 60_000 });
+      handedOn.push(write.catch((error: { code: string }) => (code ||= error.code)));
+      await world.run(3);
+    }
+    expect(code).toBe("DISK_FULL");
+    expect(node.status().log.state).toBe("full");
+    expect(await world.until(node.read(total))).toBe(0);
+    disk.capacityBytes = Number.MAX_SAFE_INTEGER;
+    await world.when(() => node.status().log.state === "ok", "space is back");
+    await world.until(Promise.all(handedOn));
+    expect(await world.until(node.write(add(1)))).toBe(1);
+    await world.until(node.close());
+  });
+});
+
+describe("signals", () => {
+  test("abort before the write is handed on ends it as not done, and it never is", async () => {
+    const world = new World();
+    const { all, leader } = await world.served(3);
+    const controller = new AbortController();
+    const write = errorOf(leader.node.write(add(), { signal: controller.signal }));
+    controller.abort(new Error("changed my mind"));
+    const error = await write;
+    expect(error).toMatchObject({ code: "ABORTED", outcome: "not-done" });
+    expect((error.cause as Error).message).toBe("changed my mind");
+    const gone = errorOf(leader.node.write(add(), { signal: controller.signal }));
+    expect((await gone).code).toBe("ABORTED");
+    expect(await world.until(leader.node.read(total))).toBe(0);
+    await world.close(all);
+  });
+
+  test("abort after the write was handed on leaves its outcome unknown", async () => {
+    const world = new World();
+    const { all, leader } = await world.served(3);
+    leader.transport.dropWhen(() => true);
+    const controller = new AbortController();
+    const write = errorOf(leader.node.write(add(), { signal: controller.signal }));
+    await world.run(2);
+    controller.abort();
+    expect(await write).toMatchObject({ code: "OUTCOME_UNKNOWN", outcome: "unknown" });
+    await world.close(all);
+  });
+
+  test("a call that has ended leaves no listener on its signal", async () => {
+    const world = new World();
+    const { node } = await world.open("n1", { bootstrap: true });
+    const { signal } = new AbortController();
+    let listeners = 0;
+    const [on, off] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+    signal.addEventListener = (...args: Parameters<typeof on>) => {
+      listeners++;
+      on(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof off>) => {
+      listeners--;
+      off(...args);
+    };
+    await world.until(node.write(add(), { signal }));
+    await world.until(node.read(total, { signal }));
+    await world.until(node.leader({ signal }));
+    expect(listeners).toBe(0);
+    await world.until(node.close());
+  });
+});
+
+describe("closing", () => {
+  test("settles everything: what was handed on as unknown, the rest as CLOSED", async () => {
+    const world = new World();
+    const { all, leader, followers } = await world.served(3);
+    leader.transport.dropWhen(() => true);
+    const handedOn = errorOf(leader.node.write(add()));
+    const read = errorOf(leader.node.read(total));
+    const forwarded = errorOf(followers[0]!.node.write(add()));
+    await world.run(2);
+    const gathered = errorOf(leader.node.write(add()));
+    const later = errorOf(leader.node.read({ type: "later", of: new Promise(() => {}) }));
+    const closing = world.until(leader.node.close());
+    expect(await handedOn).toMatchObject({ code: "OUTCOME_UNKNOWN", outcome: "unknown" });
+    expect(await gathered).toMatchObject({ code: "CLOSED", outcome: "not-done" });
+    expect((await read).code).toBe("CLOSED");
+    expect((await later).code).toBe("CLOSED");
+    await closing;
+    expect((await errorOf(leader.node.write(add()))).code).toBe("CLOSED");
+    expect((await errorOf(leader.node.read(total, { consistency: "local" }))).code).toBe("CLOSED");
+    expect((await errorOf(leader.node.leader())).code).toBe("CLOSED");
+    expect(leader.node.status().state).toBe("closed");
+    expect(leader.node.close()).toBe(leader.node.close());
+    expect(leader.events.filter((event) => event.type === "closed")).toHaveLength(1);
+    expect((await world.until(forwarded)).outcome).toBe("unknown");
+    await world.close(followers);
+    await world.run(10);
+    expect(world.clock.pending).toBe(0);
+  });
+});
+
+describe("reads", () => {
+  test("what a query throws or rejects with comes back as QUERY_FAILED", async () => {
+    const world = new World();
+    const { node } = await world.open("n1", { bootstrap: true });
+    const thrown = await world.until(errorOf(node.read({ type: "throw" })));
+    expect(thrown).toMatchObject({ code: "QUERY_FAILED", outcome: "not-done" });
+    expect((thrown.cause as Error).message).toBe("no answer");
+    const of = Promise.reject(new Error("later, no"));
+    of.catch(() => {});
+    const rejected = await world.until(errorOf(node.read({ type: "later", of })));
+    expect(rejected.code).toBe("QUERY_FAILED");
+    expect(await world.until(node.read({ type: "later", of: Promise.resolve(3) }))).toBe(3);
+    const never = { type: "later", of: new Promise<number>(() => {}) } as const;
+    const late = await world.timed(node.read(never, { timeoutMs: 50, consistency: "local" }));
+    expect(late.error?.code).toBe("TIMEOUT");
+    expect(node.status().pendingReads).toBe(0);
+    await world.until(node.close());
+  });
+
+  test("local reads are answered while forming, before there is any leader", async () => {
+    const world = new World();
+    const machine = new Counter();
+    const alone = await world.open("n2", { members: World.members(3) }, { machine });
+    expect(await alone.node.read(total, { consistency: "local" })).toBe(0);
+    expect(alone.node.status().state).toBe("forming");
+    await world.close([alone]);
+  });
+});
+
+test("a forwarded batch that holds anything but commands is not appended", async () => {
+  const world = new World();
+  const { all, leader, followers } = await world.served(3);
+  const before = leader.node.status().lastIndex;
+  const entries = new Uint8Array(40);
+  entries[0] = EntryKind.configuration;
+  followers[0]!.transport.send(leader.node.id, 1, {
+    type: "forward",
+    request: 1,
+    deadlineMs: 1_000,
+    entries,
+    count: 1,
+  });
+  followers[0]!.transport.flush();
+  await world.run(5);
+  expect(leader.node.status().lastIndex).toBe(before);
+  await world.close(all);
+});
