@@ -1,0 +1,28 @@
+/**
+ * What `quorate/testing` offers: tools to test systems made with Quorate, and to hold your own
+ * implementations of its ports against their contracts.
+ */
+export type {
+  DoneOperation,
+  Operation,
+  OperationCall,
+  RefusedOperation,
+  UnknownOperation,
+} from "./history.ts";
+export { formatHistory, parseHistory } from "./history.ts";
+export { refusedValuesSeen, revisionOrderViolations } from "./key-value-checks.ts";
+export type {
+  KeyValueInput,
+  KeyValueOperation,
+  KeyValueOutput,
+  KeyValueState,
+} from "./key-value-model.ts";
+export { keyValueModel } from "./key-value-model.ts";
+export type {
+  LinearizabilityOptions,
+  LinearizabilityStatistics,
+  LinearizabilityVerdict,
+  LinearizabilityViolation,
+} from "./linearizability.ts";
+export { checkLinearizable } from "./linearizability.ts";
+export type { SequentialModel } from "./sequential-model.ts";
