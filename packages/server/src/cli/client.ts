@@ -120,7 +120,12 @@ async function tryOne(
     if (response.ok) return { type: "answer", headers: response.headers, body: bytes };
     return { type: "error", status: response.status, error: errorIn(bytes, response.status) };
   } catch (error) {
-    const { name, cause } = error as Error & { readonly cause?: { readonly code?: string } };
+    const { name, cause } = error as Error & {
+      readonly cause?: { readonly code?: string; readonly message?: string };
+    };
+    if (cause?.message === "bad port") {
+      throw new CommandFailed(2, `${endpoint}: fetch refuses this port; serve HTTP on another one`);
+    }
     const code = cause?.code ?? name;
     if (NOT_CONNECTED.has(code)) return { type: "refused" };
     const reason = name === "TimeoutError" ? "no answer in time" : `the connection broke (${code})`;

@@ -14,7 +14,7 @@
  */
 import { DevMember } from "./dev-member.ts";
 import type { DevMemberEnd, DevMemberPlan } from "./dev-member.ts";
-import { planMembers, prepareDirectory, requirePorts } from "./dev-plan.ts";
+import { makeDirectory, planMembers, requirePorts, requireSameSize } from "./dev-plan.ts";
 import type { DevFlags } from "./dev-plan.ts";
 import { DevView } from "./dev-view.ts";
 import type { MemberReport } from "./member-report.ts";
@@ -34,8 +34,9 @@ const INTERRUPTED = 130;
 /** Runs a local cluster until it is told to end; gives the exit code. */
 export async function runDev(flags: DevFlags, terminal: Terminal): Promise<number> {
   const plans = planMembers(flags);
+  requireSameSize(flags);
   await requirePorts(plans);
-  prepareDirectory(flags);
+  makeDirectory(flags);
   return new DevCluster(plans, flags.data, terminal).run();
 }
 

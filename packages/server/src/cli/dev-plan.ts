@@ -45,18 +45,20 @@ export function planMembers(flags: DevFlags): readonly DevMemberPlan[] {
   });
 }
 
-/** Makes the directories; refuses data of a cluster of another size. */
-export function prepareDirectory({ data, nodes }: DevFlags): void {
+/** Refuses data of a cluster of another size. Changes nothing. */
+export function requireSameSize({ data, nodes }: DevFlags): void {
+  const found = membersIn(join(data, CLUSTER_FILE));
+  if (found === undefined || found === nodes) return;
+  const remedy = `run it with --nodes ${found}, or say another --data`;
+  throw new QuorateError("OPTION_INVALID", `${data} holds a cluster of ${found}: ${remedy}`);
+}
+
+/** Makes the directories, and notes for how many members. */
+export function makeDirectory({ data, nodes }: DevFlags): void {
   mkdirSync(join(data, "logs"), { recursive: true, mode: 0o700 });
   const path = join(data, CLUSTER_FILE);
-  const found = membersIn(path);
-  if (found === undefined) {
+  if (membersIn(path) === undefined) {
     writeFileSync(path, `${JSON.stringify({ nodes })}\n`, { mode: 0o600 });
-  } else if (found !== nodes) {
-    throw new QuorateError(
-      "OPTION_INVALID",
-      `${data} holds a cluster of ${found}: run it with --nodes ${found}, or say another --data`,
-    );
   }
 }
 

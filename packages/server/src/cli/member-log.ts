@@ -48,7 +48,7 @@ function logMinorEvent(log: Logger, event: ReplicaEvent): void {
       log.info(event, `connected to ${event.peer} at ${event.address}`);
       return;
     case "peer-disconnected":
-      log.warn(event, `connection to ${event.peer} lost: ${event.reason}`);
+      log.info(event, `connection to ${event.peer} ended: ${event.reason}`);
       return;
     case "peer-refused":
       log.warn(event, `${event.peer}, refused by ${event.by}: ${event.reason}`);

@@ -87,7 +87,7 @@ function listenForEnd(): Ending {
   let resolve: (end: End) => void = () => {};
   const ended = new Promise<End>((done) => (resolve = done));
   const onSignal = (signal: NodeJS.Signals): void => resolve({ reason: signal });
-  const onDisconnect = (): void => resolve({ reason: "the parent process let go" });
+  const onDisconnect = (): void => resolve({ reason: "quorate dev has ended or asked for it" });
   // The terminal sends Ctrl-C to parent and children alike: the parent decides.
   const ignore = (): void => {};
   const supervised = isSupervised();

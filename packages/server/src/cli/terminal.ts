@@ -40,7 +40,9 @@ export function stylesOf(
   env: Terminal["env"],
 ): (style: Style, s: string) => string {
   const colored = output.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb";
-  return colored ? (style, text) => styleText(style, text) : (_style, text) => text;
+  if (!colored) return (_style, text) => text;
+  // What stdout is has been judged here: styleText must not judge the process's own again.
+  return (style, text) => styleText(style, text, { validateStream: false });
 }
 
 /** Rows as aligned columns, two spaces apart. Cells are padded before they are styled. */

@@ -109,6 +109,8 @@ describe("the configuration of a member", () => {
       [{ valueBytesMax: "8388608" }, "--segment-bytes of at least"],
       [{ listen: "127.0.0.1:65000" }, "say --http host:port"],
       [{ data: "" }, "--data"],
+      [{ id: "a/b" }, '--id "a/b" must be 1 to 64 of'],
+      [{ members: "a/b=127.0.0.1:1" }, 'no id in "a/b=127.0.0.1:1"'],
     ];
     for (const [flags, text] of cases) expect(problemOf(flags)).toContain(text);
     expect(problemOf({}, { QUORATE_KEY_BYTES_MAX: "x" })).toContain('QUORATE_KEY_BYTES_MAX "x"');

@@ -5,7 +5,7 @@
  */
 
 /** What kind of value an option has. */
-export type OptionType = "text" | "address" | "members" | "integer" | "choice" | "flag";
+export type OptionType = "id" | "text" | "address" | "members" | "integer" | "choice" | "flag";
 
 /** One option. */
 export interface OptionRow {
@@ -25,7 +25,7 @@ export interface OptionRow {
 /** The options of `quorate start`, by their name in the configuration file. */
 export const START_OPTIONS = {
   id: {
-    type: "text",
+    type: "id",
     flag: "--id <id>",
     text: "who this member is: 1 to 64 of A-Z a-z 0-9 . _ : [ ] -",
     otherwise: "the address that the others dial",

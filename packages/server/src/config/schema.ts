@@ -13,6 +13,8 @@ export type Checked =
   | { readonly ok: true; readonly value: string | number | boolean }
   | { readonly ok: false; readonly problem: string };
 
+const MEMBER_ID = /^[A-Za-z0-9._:[\]-]{1,64}$/;
+
 const SCHEMAS: ReadonlyMap<OptionName, z.ZodType<string | number | boolean>> = new Map(
   [...OPTION_ROWS].map(([name, row]) => [name, schemaOf(row)]),
 );
@@ -37,6 +39,8 @@ function schemaOf(row: OptionRow): z.ZodType<string | number | boolean> {
       );
     case "choice":
       return z.enum(row.choices ?? [], { error: `must be one of ${boundsText(row)}` });
+    case "id":
+      return text().regex(MEMBER_ID, { error: "must be 1 to 64 of A-Z a-z 0-9 . _ : [ ] -" });
     case "address":
       return text().check((context) => {
         const address = splitAddress(context.value);
@@ -70,7 +74,8 @@ function integer(row: OptionRow): z.ZodType<number> {
 function problemOfMembers(list: string): string | undefined {
   for (const item of list.split(",")) {
     const equals = item.indexOf("=");
-    if (equals < 1) return `must be id=host:port,…; there is no id in ${JSON.stringify(item)}`;
+    if (equals < 1 || !MEMBER_ID.test(item.slice(0, equals)))
+      return `must be id=host:port,…; there is no id in ${JSON.stringify(item)}`;
     const address = splitAddress(item.slice(equals + 1));
     if (typeof address === "string")
       return `must be id=host:port,…; ${JSON.stringify(item)} ${address}`;

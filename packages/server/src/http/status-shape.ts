@@ -40,6 +40,7 @@ export function statusPage(sources: StatusSources): Record<string, unknown> {
       isLeader: replica.isLeader,
       version: VERSION,
       node: process.version,
+      pid: process.pid,
       uptime: durationText(sources.uptimeMs),
     },
     leader: leaderOf(replica),
