@@ -2,20 +2,13 @@
  * The program whose power is cut: it opens a log, says what it found, and appends without end,
  * saying each acknowledged append the moment it has it.
  *
- * It starts and waits ("ready"), so that the next one is warm while this one is under load. After
- * "open <directory> <term>" on its standard input it writes one line per event:
- *
  *   recovered {...}            what the log found, after every entry was read and checked
  *   release <index>            about to give entries up to here away
  *   try <first> <last>         about to append these indexes in its term, ending what was there
  *   ack <first> <last>         the append is durable
  *   vote                       its term is durable
  *   wrong <text>               something that must never happen
- *
- * With `--no-sync` as its argument it runs on a disk whose syncs do nothing: the control.
  */
-import { writeSync } from "node:fs";
-import { createInterface } from "node:readline";
 import {
   EntryBatch,
   EntryCursor,
@@ -23,33 +16,20 @@ import {
   packEntries,
 } from "../../packages/raft/src/core/entry.ts";
 import type { EntryFields } from "../../packages/raft/src/core/entry.ts";
-import type { Disk, DiskFile } from "../../packages/raft/src/disk/disk.ts";
-import { NodeDisk } from "../../packages/raft/src/disk/node-disk.ts";
 import type { Log } from "../../packages/raft/src/log/log.ts";
 import { openLog } from "../../packages/raft/src/log/open-log.ts";
 import { nodeChecksum } from "../../packages/raft/src/runtime/node-checksum.ts";
 import { nodeClock } from "../../packages/raft/src/runtime/node-clock.ts";
 import { nodeRandom } from "../../packages/raft/src/runtime/node-random.ts";
+import { begin, chosenDisk, say } from "./program.ts";
 
 const GROUP = 1;
 /** Small, so that a run of a second goes through many segments, new and recycled. */
 const SEGMENT_BYTES = 65_536;
 const KEPT_ENTRIES = 400;
 
-const { readable, disk } = prepare();
-say("ready");
-for await (const line of readable) {
-  const [command, directory = "", term = ""] = line.split(" ");
-  if (command === "open") void load(directory, Number(term)).catch(failed);
-}
-
-function prepare(): { readable: AsyncIterable<string>; disk: Disk } {
-  const real = new NodeDisk();
-  const unsafe = process.argv.includes("--no-sync");
-  const readable = createInterface({ input: process.stdin });
-  readable.on("close", () => process.exit());
-  return { readable, disk: unsafe ? withoutSyncs(real) : real };
-}
+const disk = chosenDisk();
+begin(load);
 
 async function load(directory: string, term: number): Promise<void> {
   const log = await openLog({
@@ -126,41 +106,4 @@ function payloadOf(index: number, term: number): Uint8Array {
   const payload = new Uint8Array(40 + ((index * 37) % 400));
   for (let i = 0; i < payload.length; i++) payload[i] = (index * 31 + term * 17 + i * 7) & 0xff;
   return payload;
-}
-
-/** A disk that promises durability and does nothing for it. */
-function withoutSyncs(real: Disk): Disk {
-  const unsafe: Disk = {
-    open: async (path, options) => {
-      const file = await real.open(path, { ...options, dataSync: false });
-      const wrapped: DiskFile = {
-        path,
-        write: (bytes, position) => file.write(bytes, position),
-        read: (into, position) => file.read(into, position),
-        sync: () => Promise.resolve(),
-        truncate: (size) => file.truncate(size),
-        size: () => file.size(),
-        close: () => file.close(),
-      };
-      return wrapped;
-    },
-    list: (path) => real.list(path),
-    makeDirectory: (path) => real.makeDirectory(path),
-    rename: (from, to) => real.rename(from, to),
-    remove: (path) => real.remove(path),
-    exists: (path) => real.exists(path),
-    syncDirectory: () => Promise.resolve(),
-    lock: (path) => real.lock(path),
-  };
-  return unsafe;
-}
-
-/** Straight into the pipe: what was said is with the reader even if this process dies now. */
-function say(line: string): void {
-  writeSync(1, `${line}\n`);
-}
-
-function failed(error: unknown): void {
-  // After the cut every write fails; the parent knows whether that was expected.
-  say(`failed ${error instanceof Error ? error.message : String(error)}`);
 }
