@@ -298,6 +298,61 @@ test("a rule drops single messages, and the sender does not notice", async () =>
   expect(cluster.rounds("c")).toEqual([1, 2, 3, 4]);
 });
 
+test("what was queued when a connection ends does not leave over the next one", async () => {
+  await cluster.open(["a", "b"]);
+  const stale: PeerMessage = { type: "heartbeat", term: 1, commit: 0, round: 1 };
+  expect(cluster.transport("a").send("b", 0, stale)).toBe(true);
+  cluster.network.cut("a:1", "b:1");
+  cluster.clock.advance(100);
+  cluster.network.heal("a:1", "b:1");
+  cluster.clock.advance(100);
+  expect(cluster.transport("a").status()[0]).toMatchObject({ connected: true, queuedBytes: 0 });
+  expect(cluster.send("a", "b", 2)).toBe(true);
+  cluster.clock.advance(10);
+  expect(cluster.rounds("b")).toEqual([2]);
+});
+
+test("a peer that connects while reading is paused waits like the others", async () => {
+  await cluster.open(["a", "b"]);
+  cluster.transport("b").pauseReads();
+  cluster.network.cut("a:1", "b:1");
+  cluster.clock.advance(100);
+  cluster.network.heal("a:1", "b:1");
+  cluster.clock.advance(100);
+  expect(cluster.send("a", "b", 1)).toBe(true);
+  cluster.clock.advance(10);
+  expect(cluster.rounds("b")).toEqual([]);
+  cluster.transport("b").resumeReads();
+  cluster.clock.advance(10);
+  expect(cluster.rounds("b")).toEqual([1]);
+});
+
+test("nothing is reported after close, whatever the network still says", async () => {
+  await cluster.open(["a", "b"]);
+  await cluster.transport("a").close();
+  cluster.transport("a").trouble("too many open files");
+  expect(cluster.host("a").problems).toEqual([]);
+});
+
+test("a host that drops a peer because it was refused is left in peace", async () => {
+  await cluster.open(["a", "b"]);
+  const { host, transport } = { host: cluster.host("a"), transport: cluster.transport("a") };
+  for (const by of ["us", "them"]) {
+    const no = { accept: false, code: RefusalCode.cluster, reason: `by ${by}` } as const;
+    transport.setPeers([]);
+    cluster.clock.advance(60_000);
+    const refuser = by === "us" ? host : cluster.host("b");
+    refuser.verdict = () => no;
+    host.refused = () => transport.setPeers([]);
+    const judged = cluster.host("b").judged;
+    transport.setPeers([{ id: "b", address: "b:1" }]);
+    cluster.clock.advance(30_000);
+    expect(transport.status()).toEqual([]);
+    expect(cluster.host("b").judged).toBe(judged + 1);
+    refuser.verdict = () => ({ accept: true });
+  }
+});
+
 test("a host may close or change its peers from within any callback", async () => {
   await cluster.open(["a", "b", "c"]);
   const { host, transport } = { host: cluster.host("a"), transport: cluster.transport("a") };
@@ -314,4 +369,5 @@ test("a host may close or change its peers from within any callback", async () =
   transport.setPeers([{ id: "b", address: "b:1" }]);
   cluster.clock.advance(5_000);
   expect(host.connectedTo.filter((id) => id === "b")).toHaveLength(1);
+  expect(cluster.transport("b").inbound.connections).toBe(0);
 });
