@@ -120,13 +120,12 @@ export class TestNetwork {
     return this.leader()!;
   }
 
-  /** Makes `id` the leader: everybody else is kept from campaigning by being cut off first. */
+  /** Makes `id` the leader: what others say as candidates or leaders is lost until then. */
   electNode(id: MemberId, maxMs = 20_000): TestNode {
-    const others = (from: MemberId, message: Message): boolean =>
-      from !== id && (message.type === "pre-vote" || message.type === "request-vote");
+    const rival = new Set(["pre-vote", "request-vote", "append-entries", "heartbeat"]);
     const before = this.drop;
     this.drop = (from, to, message) =>
-      others(from, message) || (before?.(from, to, message) ?? false);
+      (from !== id && rival.has(message.type)) || (before?.(from, to, message) ?? false);
     try {
       this.runUntil(() => this.leader()?.id === id && this.raft(id).status().ready, maxMs);
     } finally {
