@@ -28,6 +28,9 @@ export const LIMITS = {
   connectionsMax: 1_024,
   helloTimeoutMs: 5_000,
   dialTimeoutMs: 3_000,
+  /** A receiver gives a sign of life this often; a sender that hears none for so long dials anew. */
+  pulseIntervalMs: 1_000,
+  stallTimeoutMs: 3_000,
   backoffMinMs: 20,
   backoffMaxMs: 1_000,
   /** A slice of applying, before the loop gets its turn again. */
