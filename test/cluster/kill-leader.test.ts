@@ -20,6 +20,9 @@ const ELECTION_TIMEOUT_MS = 500;
 const RESUME_MS = 3 * ELECTION_TIMEOUT_MS;
 const KILLS = 10;
 const CLIENT_TIMEOUT_MS = 2_000;
+/** Before every kill so many operations of the load have ended: the count does not depend on speed. */
+const OPERATIONS_PER_PHASE = 900;
+const WRITES_PER_PHASE = 50;
 const OPERATIONS_MIN = 10_000;
 
 test("kill -9 of ten leaders and then of all members loses nothing that was acknowledged", async (context) => {
@@ -33,16 +36,16 @@ test("kill -9 of ten leaders and then of all members loses nothing that was ackn
   for (const _ of cluster.members) ledger.startWriter(ports, CLIENT_TIMEOUT_MS);
   const load = new Load(context, {
     ports,
-    clients: 6,
+    clients: 10,
     keys: 5,
     seed: 1,
     timeoutMs: CLIENT_TIMEOUT_MS,
-    thinkMs: 3,
+    thinkMs: 1,
   });
 
   const resumedMs: number[] = [];
   for (let i = 0; i < KILLS; i++) {
-    await growBy(ledger, 50);
+    await progress(ledger, load);
     const leader = await cluster.leader();
     const since = performance.now();
     await leader.kill();
@@ -51,13 +54,13 @@ test("kill -9 of ten leaders and then of all members loses nothing that was ackn
     await cluster.settled(20_000);
   }
 
-  await growBy(ledger, 50);
+  await progress(ledger, load);
   await Promise.all(cluster.members.map((member) => member.kill()));
   for (const member of cluster.members) member.start();
   await Promise.all(cluster.members.map((member) => isUp(member)));
   resumedMs.push(await resumed(ledger, cluster.members, performance.now()));
 
-  await growBy(ledger, 50);
+  await progress(ledger, load);
   await ledger.stop();
   const history = await load.stop();
   await cluster.settled(20_000);
@@ -77,9 +80,14 @@ test("kill -9 of ten leaders and then of all members loses nothing that was ackn
   expect(done).toBeGreaterThanOrEqual(OPERATIONS_MIN);
 });
 
-async function growBy(ledger: Ledger, writes: number): Promise<void> {
-  const goal = ledger.acknowledged + writes;
-  await waitUntil(`${writes} writes are acknowledged`, 20_000, () => ledger.acknowledged >= goal);
+async function progress(ledger: Ledger, load: Load): Promise<void> {
+  const writes = ledger.acknowledged + WRITES_PER_PHASE;
+  const operations = load.counts.done + OPERATIONS_PER_PHASE;
+  await waitUntil(
+    `${WRITES_PER_PHASE} writes and ${OPERATIONS_PER_PHASE} operations are done`,
+    30_000,
+    () => ledger.acknowledged >= writes && load.counts.done >= operations,
+  );
 }
 
 function resumed(ledger: Ledger, members: readonly Member[], since: number): Promise<number> {

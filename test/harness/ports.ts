@@ -10,8 +10,8 @@ import { createServer } from "node:net";
 import type { Server } from "node:net";
 
 const FIRST = 17_000;
-const BLOCK = 20;
-const BLOCKS = 50;
+const BLOCK = 40;
+const BLOCKS = 25;
 const HTTP_OFFSET = 1_000;
 
 let claim: Server | undefined;

@@ -9,7 +9,7 @@ import type { TestContext } from "vitest";
 
 /** Makes a directory that lives as long as the test. */
 export function scratchDirectory(context: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), "quorate-test-"));
+  const directory = mkdtempSync(join(tmpdir(), "quorate-cluster-"));
   context.onTestFinished(({ task }) => {
     if (task.result?.state === "fail") {
       process.stderr.write(`The files of "${task.name}" are kept in ${directory}\n`);
