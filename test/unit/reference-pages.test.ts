@@ -1,9 +1,10 @@
 /**
  * Reference pages that are made from tables in the code. QUORATE_UPDATE_GOLDEN=1 rewrites them.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
+import { INVARIANTS } from "../../packages/raft/src/core/invariants.ts";
 import { ERROR_CODES, type ErrorCode } from "../../packages/raft/src/util/error.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -29,6 +30,24 @@ test("docs/reference/errors.md lists every error code as the table has it", () =
     "",
   ].join("\n");
   compare("docs/reference/errors.md", page);
+});
+
+test("ARCHITECTURE.md lists every invariant that the core asserts", () => {
+  const rows = Object.entries(INVARIANTS).map(([name, says]) => `| \`${name}\` | ${says} |`);
+  const table = ["| invariant | what it says |", "|---|---|", ...rows].join("\n");
+  const page = readFileSync(join(ROOT, "ARCHITECTURE.md"), "utf8");
+  const begin = "<!-- invariants -->\n";
+  const end = "\n<!-- /invariants -->";
+  const head = page.slice(0, page.indexOf(begin) + begin.length);
+  compare("ARCHITECTURE.md", head + table + page.slice(page.indexOf(end)));
+});
+
+test("every invariant of the core is shown to fire", () => {
+  const folder = join(ROOT, "packages/raft/src/core");
+  const tests = readdirSync(folder).filter((name) => name.endsWith(".test.ts"));
+  const text = tests.map((name) => readFileSync(join(folder, name), "utf8")).join("\n");
+  const unseen = Object.keys(INVARIANTS).filter((name) => !text.includes(name));
+  expect(unseen).toEqual([]);
 });
 
 function compare(path: string, text: string): void {
