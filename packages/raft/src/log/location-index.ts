@@ -46,12 +46,12 @@ const ROWS_MIN = 64;
 /** The batches of one group by first index. Rows are numbered from 0. */
 export class LocationIndex {
   readonly #live: LiveBytes;
-  #first: Float64Array = new Float64Array(ROWS_MIN);
-  #term: Float64Array = new Float64Array(ROWS_MIN);
-  #segment: Uint32Array = new Uint32Array(ROWS_MIN);
-  #offset: Uint32Array = new Uint32Array(ROWS_MIN);
-  #bytes: Uint32Array = new Uint32Array(ROWS_MIN);
-  #count: Uint32Array = new Uint32Array(ROWS_MIN);
+  #first: Float64Array = new Float64Array(0);
+  #term: Float64Array = new Float64Array(0);
+  #segment: Uint32Array = new Uint32Array(0);
+  #offset: Uint32Array = new Uint32Array(0);
+  #bytes: Uint32Array = new Uint32Array(0);
+  #count: Uint32Array = new Uint32Array(0);
   /** Rows live in [start, end) of the arrays. */
   #start = 0;
   #end = 0;
@@ -172,7 +172,7 @@ export class LocationIndex {
 
   #reserve(): void {
     if (this.#end < this.#first.length) return;
-    const capacity = this.#first.length * 2;
+    const capacity = Math.max(ROWS_MIN, this.#first.length * 2);
     this.#first = grownF64(this.#first, capacity);
     this.#term = grownF64(this.#term, capacity);
     this.#segment = grownU32(this.#segment, capacity);

@@ -6,12 +6,14 @@ import type { Configuration } from "../core/configuration.ts";
 import { encodeConfiguration } from "../core/configuration.ts";
 import { EntryBatch, EntryCursor, EntryKind, packEntries } from "../core/entry.ts";
 import type { EntryFields } from "../core/entry.ts";
+import type { RecoveredGroup } from "../core/contract.ts";
 import type { HardState } from "../core/output.ts";
 import { SimDisk } from "../disk/sim-disk.ts";
 import type { Disk } from "../disk/disk.ts";
 import { crc32 } from "../util/checksum.ts";
 import type { Clock, Timer } from "../util/clock.ts";
 import { SeededRandom } from "../util/random.ts";
+import type { LogWrite } from "./log.ts";
 import { openLog } from "./open-log.ts";
 import type { LogOptions } from "./open-log.ts";
 import type { SegmentedLog } from "./segmented-log.ts";
@@ -120,6 +122,142 @@ export function textOf(batches: readonly EntryBatch[]): string[] {
     }
   }
   return texts;
+}
+
+/** One thing that happens to a log as a whole or not at all. */
+export type Step =
+  | { readonly kind: "state"; readonly group: number; readonly hardState: HardState }
+  | { readonly kind: "batch"; readonly group: number; readonly batch: EntryBatch }
+  | { readonly kind: "release"; readonly group: number; readonly index: number };
+
+/** The steps of an append, in the order in which they may become durable. */
+export function stepsOf(writes: readonly LogWrite[]): Step[] {
+  const steps: Step[] = [];
+  for (const { group, hardState, entries } of writes) {
+    if (hardState !== undefined) steps.push({ kind: "state", group, hardState });
+    for (const batch of entries) steps.push({ kind: "batch", group, batch });
+  }
+  return steps;
+}
+
+interface ModelGroup {
+  term: number;
+  vote: string;
+  start: number;
+  startTerm: number;
+  /** `index@term:payload`, from start + 1 on. */
+  entries: string[];
+}
+
+/** The naive model: what a log must hold after some steps. */
+export class LogModel {
+  readonly #groups: Map<number, ModelGroup> = new Map();
+
+  apply(step: Step): this {
+    const group = this.group(step.group);
+    if (step.kind === "state") {
+      group.term = step.hardState.term;
+      group.vote = voteText(step.hardState);
+    } else if (step.kind === "batch") {
+      group.entries.length = step.batch.firstIndex - 1 - group.start;
+      group.entries.push(...textOf([step.batch]));
+    } else if (step.index > group.start) {
+      const gone = group.entries.splice(0, step.index - group.start);
+      group.start = step.index;
+      group.startTerm = termOf(gone.at(-1)!);
+    }
+    return this;
+  }
+
+  group(id: number): ModelGroup {
+    let group = this.#groups.get(id);
+    if (group === undefined) {
+      group = { term: 0, vote: "-", start: 0, startTerm: 0, entries: [] };
+      this.#groups.set(id, group);
+    }
+    return group;
+  }
+
+  lastIndex(id: number): number {
+    const group = this.group(id);
+    return group.start + group.entries.length;
+  }
+
+  copy(): LogModel {
+    const copy = new LogModel();
+    for (const [id, group] of this.#groups) {
+      copy.#groups.set(id, { ...group, entries: [...group.entries] });
+    }
+    return copy;
+  }
+
+  /** What recovery alone can tell. */
+  summary(): string[] {
+    return this.#lines((group) => runsText(group.entries));
+  }
+
+  /** Everything. */
+  content(): string[] {
+    return this.#lines((group) => group.entries.join(" "));
+  }
+
+  #lines(show: (group: ModelGroup) => string): string[] {
+    const lines: string[] = [];
+    for (const [id, group] of [...this.#groups].sort(([a], [b]) => a - b)) {
+      const { term, vote, start, startTerm } = group;
+      const line = `${id}: term ${term} vote ${vote} from ${start}@${startTerm} ${show(group)}`;
+      if (line !== `${id}: term 0 vote - from 0@0 `) lines.push(line);
+    }
+    return lines;
+  }
+}
+
+/** What recovery says of some groups, in the words of the model. */
+export function summaryOf(groups: Iterable<readonly [number, RecoveredGroup]>): string[] {
+  return modelOf(groups).summary();
+}
+
+/** What a log holds, in the words of the model. */
+export async function contentOf(log: SegmentedLog, ids: readonly number[]): Promise<string[]> {
+  const model = modelOf(ids.map((id) => [id, log.recovered(id)] as const));
+  for (const id of ids) {
+    const { lastIndex } = log.recovered(id);
+    model.group(id).entries = await readAll(log, id, lastIndex);
+  }
+  return model.content();
+}
+
+function modelOf(groups: Iterable<readonly [number, RecoveredGroup]>): LogModel {
+  const model = new LogModel();
+  for (const [id, group] of groups) {
+    const { hardState, startIndex, startTerm, termRuns, lastIndex } = group;
+    const entries: string[] = [];
+    for (const [i, run] of termRuns.entries()) {
+      const end = termRuns[i + 1]?.index ?? lastIndex + 1;
+      for (let index = run.index; index < end; index++) entries.push(`${index}@${run.term}`);
+    }
+    Object.assign(model.group(id), {
+      term: hardState.term,
+      vote: voteText(hardState),
+      start: startIndex,
+      startTerm,
+      entries,
+    });
+  }
+  return model;
+}
+
+function voteText(hardState: HardState): string {
+  const { vote } = hardState;
+  return vote === undefined ? "-" : `${vote.id}/${vote.incarnation}`;
+}
+
+function termOf(entry: string): number {
+  return Number(/@(\d+)/.exec(entry)![1]);
+}
+
+function runsText(entries: readonly string[]): string {
+  return entries.map((entry) => /^\d+@\d+/.exec(entry)![0]).join(" ");
 }
 
 /** All entries of a group, read in pieces. */

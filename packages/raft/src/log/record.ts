@@ -55,6 +55,8 @@ import type { Checksum } from "../util/checksum.ts";
 export const RECORD_HEADER_BYTES = 64;
 export const RECORD_VERSION = 1;
 const MAGIC = 0x43_45_52_51; // "QREC", read as a little-endian u32
+/** For a quick look at many places. */
+export const MAGIC_FIRST_BYTE = 0x51;
 
 /** What a record is. Numbers are part of the format. */
 export const RecordKind = {
@@ -150,11 +152,6 @@ export function writeHeader(
   writeU32(into, at + 4, headerCrc(into, at, seal));
 }
 
-/** Whether the bytes at `at` could begin a record: a quick look before the CRC is computed. */
-export function hasMagic(bytes: Uint8Array, at: number): boolean {
-  return bytes[at] === 0x51 && readU32(bytes, at) === MAGIC;
-}
-
 /**
  * Reads the header at `at` into `header`; false where there is no whole one. Says nothing about
  * whether it belongs there, nor about the body. The version may be one that is not known here.
@@ -165,7 +162,7 @@ export function readHeader(
   header: RecordHeader,
   seal: RecordSeal,
 ): boolean {
-  if (at + RECORD_HEADER_BYTES > bytes.length || !hasMagic(bytes, at)) return false;
+  if (at + RECORD_HEADER_BYTES > bytes.length || readU32(bytes, at) !== MAGIC) return false;
   if (readU32(bytes, at + 4) !== headerCrc(bytes, at, seal)) return false;
   header.version = bytes[at + 8]!;
   header.kind = bytes[at + 9] as RecordKind;

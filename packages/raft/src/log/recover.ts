@@ -33,12 +33,12 @@ import { damaged, unsupported } from "./log-health.ts";
 import { ORIGIN, comparePositions, laterOf } from "./position.ts";
 import type { Position } from "./position.ts";
 import {
+  MAGIC_FIRST_BYTE,
   RECORD_HEADER_BYTES,
   RECORD_VERSION,
   RecordKind,
   bodyIsWhole,
   emptyHeader,
-  hasMagic,
   readHeader,
   recordBytes,
 } from "./record.ts";
@@ -134,6 +134,7 @@ class LogScan {
     }
     this.#walking = false;
     this.#search(segment, bytes, searchFrom);
+    this.#requireProven();
   }
 
   finish(): Recovered {
@@ -141,10 +142,7 @@ class LogScan {
     const tailAt = this.#segments.findIndex((segment) => segment.sequence === tail.segment);
     if (tailAt < 0) throw damaged(this.#path(tail.segment), 0, "this file is missing");
     const { path } = this.#segments[tailAt]!;
-    if (comparePositions(this.#mark, tail) > 0) {
-      const mark = `the log was durable up to offset ${this.#mark.offset} of segment ${this.#mark.segment}`;
-      throw damaged(path, tail.offset, `no whole record here, although ${mark}`);
-    }
+    this.#requireProven();
     const first = this.#segments[0]!;
     if (first.sequence > 1 && !this.#replay.headIsComplete) {
       throw damaged(
@@ -171,6 +169,14 @@ class LogScan {
       records: this.#replay.records,
       tornBytes: this.#tornOpening === this.#opening ? Math.max(0, this.#tornEnd - tail.offset) : 0,
     };
+  }
+
+  /** The walk has ended: no mark may lie behind its end. More may be found, but none is needed. */
+  #requireProven(): void {
+    const { segment, offset } = this.#at;
+    if (comparePositions(this.#mark, this.#at) <= 0) return;
+    const mark = `the log was durable up to offset ${this.#mark.offset} of segment ${this.#mark.segment}`;
+    throw damaged(this.#path(segment), offset, `no whole record here, although ${mark}`);
   }
 
   /** Walks over records; true where the segment is full and the log goes on in the next one. */
@@ -227,7 +233,8 @@ class LogScan {
     const header = this.#header;
     const last = bytes.length - RECORD_HEADER_BYTES;
     for (let offset = from; offset <= last; offset += 8) {
-      if (!hasMagic(bytes, offset) || !this.#belongs(segment, bytes, offset)) continue;
+      // Two million places in a segment of 16 MiB: one comparison for nearly all of them.
+      if (bytes[offset] !== MAGIC_FIRST_BYTE || !this.#belongs(segment, bytes, offset)) continue;
       this.#note(header);
       if (segment.sequence !== this.#at.segment || header.opening < this.#tornOpening) continue;
       this.#tornOpening = header.opening;
