@@ -288,6 +288,8 @@ describe("fail-over", () => {
     }
     const { url } = await member();
     expect((await run(["put", "k", "v", "--endpoint", new URL(url).host])).code).toBe(0);
+    const blocked = await run(["get", "k", "--endpoint", "http://127.0.0.1:10080"]);
+    expect([blocked.code, blocked.err]).toEqual([2, expect.stringContaining("fetch refuses")]);
     const stranger = await odd((socket) => {
       socket.end("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi");
     });
