@@ -1,8 +1,9 @@
 /**
  * The machine host that keeps the user's state machine in this thread: decode, call, hand back.
  *
- * `apply` must be synchronous. A machine whose `apply` returns a promise would let entry n + 1 begin
- * before entry n has ended, differently on each member; so it is treated as a machine that threw.
+ * `apply` must be synchronous. A machine whose `apply` returns a promise would let entry n + 1
+ * begin before entry n has ended, differently on each member; so it is treated as a machine that
+ * threw.
  */
 import type { MachineHost } from "./machine-host.ts";
 import type { Applied, Codec, StateMachine } from "./state-machine.ts";

@@ -3,8 +3,8 @@
  * command, but readable in a log dump and right for anything that JSON can hold.
  *
  * What JSON cannot hold is refused when it is written, where that shows: `undefined`, functions,
- * symbols, bigints and cycles. What it changes in silence is the caller's affair: `NaN` becomes `null`,
- * a `Date` its text, a `Map` an empty object.
+ * symbols, bigints and cycles. What it changes in silence is the caller's affair: `NaN` becomes
+ * `null`, a `Date` its text, a `Map` an empty object.
  */
 import { fromUtf8, utf8 } from "../util/bytes.ts";
 import type { Codec } from "./state-machine.ts";

@@ -2,9 +2,10 @@
  * The one way in which the engine reaches a state machine: commands cross as bytes, results as
  * values. An implementation may keep the machine in this thread or, later, in another.
  *
- * Contract: `apply` is called for committed commands in index order, each once per run of the process;
- * what it throws is the machine's own failure and stops the replica. `query` is called between
- * applies and may return a promise; what it throws or rejects with goes to the caller of the query.
+ * Contract: `apply` is called for committed commands in index order, each once per run of the
+ * process; what it throws is the machine's own failure and stops the replica. `query` is called
+ * between applies and may return a promise; what it throws or rejects with goes to the caller of
+ * the query.
  */
 import type { Applied } from "./state-machine.ts";
 

@@ -42,8 +42,8 @@ export interface Applied {
  * A state machine that lives in memory.
  *
  * `apply` must be deterministic: it may use its arguments and the machine's own state, nothing else
- * (no clock, no randomness, no I/O). If it throws, this replica stops with that cause, on every member
- * alike: a command is never skipped. Refuse a bad command by a result, not by an exception.
+ * (no clock, no randomness, no I/O). If it throws, this replica stops with that cause, on every
+ * member alike: a command is never skipped. Refuse a bad command by a result, not by an exception.
  *
  * @example
  * ```ts

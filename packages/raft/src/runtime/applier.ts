@@ -3,10 +3,11 @@
  *
  * Entries come from the core's memory where they are still there, else from the log, which is read
  * ahead of need by one stretch. Only commands reach the machine; no-op and configuration entries
- * move the index. A batch is read up to the commit index known when it was opened and then opened anew:
- * behind the commit index it may yet be replaced.
+ * move the index. A batch is read up to the commit index known when it was opened and then opened
+ * anew: behind the commit index it may yet be replaced.
  *
- * A machine that throws stops the replica; its entry is never skipped (design: on every member alike).
+ * A machine that throws stops the replica; its entry is never skipped (design: on every member
+ * alike).
  */
 import type { RaftInputs } from "../core/contract.ts";
 import { EntryCursor, EntryKind } from "../core/entry.ts";

@@ -1,10 +1,10 @@
 /**
  * A call of the user that waits for its end: who asked, until when, and how far it has come.
  *
- * Every call ends exactly once, by {@link Call.resolve} or {@link Call.reject}, whichever comes first;
- * later ends are ignored. That keeps the promise "every promise settles" in one place: a call is in
- * the deadline wheel from the moment it exists until it ends, so even one that the engine lost sight of
- * would end by its deadline.
+ * Every call ends exactly once, by {@link Call.resolve} or {@link Call.reject}, whichever comes
+ * first; later ends are ignored. That keeps the promise "every promise settles" in one place: a
+ * call is in the deadline wheel from the moment it exists until it ends, so even one that the
+ * engine lost sight of would end by its deadline.
  *
  * How a write stands decides what an early end may claim:
  *
@@ -82,7 +82,9 @@ export abstract class Call implements Timed {
 /** How far a write has come. `sent`: forwarded, the answer is not here yet. */
 export type WriteStage = "gathered" | "sent" | "appended";
 
-/** A write. `payload` is kept until the end: a write that was certainly not done is proposed again. */
+/**
+ * A write. `payload` is kept until the end: a write that was certainly not done is proposed again.
+ */
 export class WriteCall extends Call {
   readonly payload: Uint8Array;
   #stage: WriteStage = "gathered";

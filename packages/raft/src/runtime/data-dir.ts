@@ -1,9 +1,9 @@
 /**
  * The data directory: `lock`, `identity.json`, `log/`.
  *
- * Opening decides whether it is one that this member may use, before anything in it is changed. The rule
- * behind all the refusals: a directory that held something must not be taken for an empty one, since a
- * member that forgot its vote could vote again (etcd#10166, dragonboat#170).
+ * Opening decides whether it is one that this member may use, before anything in it is changed. The
+ * rule behind all the refusals: a directory that held something must not be taken for an empty one,
+ * since a member that forgot its vote could vote again (etcd#10166, dragonboat#170).
  *
  *   identity   log        meaning
  *   absent     absent     empty: needs a way to start
@@ -13,9 +13,9 @@
  *   formed     present    a member
  *   formed     absent     the log was lost: refused
  *
- * `new` with a log that holds anything cannot come about by a crash (the identity says `forming` before
- * the log is written) and is refused. At the first start the names of the directory and its ancestors are
- * synced, too: a directory that a power cut takes away takes its votes along.
+ * `new` with a log that holds anything cannot come about by a crash (the identity says `forming`
+ * before the log is written) and is refused. At the first start the names of the directory and its
+ * ancestors are synced, too: a directory that a power cut takes away takes its votes along.
  */
 import type { Disk, DiskLock } from "../disk/disk.ts";
 import { DiskError } from "../disk/disk.ts";
@@ -50,7 +50,9 @@ export async function openDataDir(disk: Disk, path: string, checksum: Checksum):
   }
 }
 
-/** What the log held must fit the identity: called after the log was opened, before it is written. */
+/**
+ * What the log held must fit the identity: called after the log was opened, before it is written.
+ */
 export function checkLogFits(dir: DataDir, lastIndex: number): void {
   const { identity } = dir;
   if (identity?.state === "formed" && lastIndex === 0) {

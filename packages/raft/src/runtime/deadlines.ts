@@ -2,10 +2,10 @@
  * Deadlines of many calls, without a timer for each: a wheel of slots of {@link SLOT_MS}.
  *
  * A call sits in the slot of its deadline, in a doubly linked list that runs through the calls
- * themselves, so that adding and removing cost a few assignments whatever the number of calls. Nearly
- * all calls end long before their deadline; the wheel is looked at only when the earliest possible
- * one may be due. A deadline further away than the wheel is long stays in its slot for another round.
- * A deadline is never served early, and at most one slot late.
+ * themselves, so that adding and removing cost a few assignments whatever the number of calls.
+ * Nearly all calls end long before their deadline; the wheel is looked at only when the earliest
+ * possible one may be due. A deadline further away than the wheel is long stays in its slot for
+ * another round. A deadline is never served early, and at most one slot late.
  */
 import { assert } from "../util/assert.ts";
 

@@ -173,7 +173,8 @@ function assemble(from: {
     observers,
     machine,
     startNonce,
-    makeCore: (recovered, nowMs) => makeCore({ ports, options, identity, startNonce }, recovered, nowMs),
+    makeCore: (recovered, nowMs) =>
+      makeCore({ ports, options, identity, startNonce }, recovered, nowMs),
     wake: () => host.wake(),
     configured: (configuration) => peering.configured(configuration),
   });

@@ -1,38 +1,41 @@
 /**
  * How members with the same static list become one cluster, once and for ever.
  *
- * The danger. A member is its directory. Before there is a cluster nobody can tell a member that starts
- * for the first time from one that has lost everything, so two different first configurations could be
- * agreed on: one with the lost directory, one with its successor. If a majority of the ids worked
- * under each, acknowledged writes would be gone and two clusters would answer to the same clients.
+ * The danger. A member is its directory. Before there is a cluster nobody can tell a member that
+ * starts for the first time from one that has lost everything, so two different first
+ * configurations could be agreed on: one with the lost directory, one with its successor. If a
+ * majority of the ids worked under each, acknowledged writes would be gone and two clusters would
+ * answer to the same clients.
  *
  * The rules.
- *  1. *One decides.* The first member of the list (by id) alone puts the configuration together. It does
- *     so when it is connected at that moment with every other member, unformed and with the same list,
- *     and takes the incarnations that those connections have proven. The rest adopt.
- *  2. *Durable, then told.* A configuration is durable in the identity file, then in the log, and only then told
- *     to anybody. One incarnation adopts one configuration, once.
+ *  1. *One decides.* The first member of the list (by id) alone puts the configuration together. It
+ *     does so when it is connected at that moment with every other member, unformed and with the
+ *     same list, and takes the incarnations that those connections have proven. The rest adopt.
+ *  2. *Durable, then told.* A configuration is durable in the identity file, then in the log, and
+ *     only then told to anybody. One incarnation adopts one configuration, once.
  *  3. *Only one's own.* A member adopts a configuration only if it names this very incarnation and
- *     exactly the members of its own list. Any formed member may tell it, so the decider may be gone.
- *  4. *Cluster id = hash of the configuration, incarnations included.* Formed members talk only within one
- *     cluster id; after forming, a member dials everybody anew, so that no connection that was
- *     greeted before outlives the forming (peering.ts).
+ *     exactly the members of its own list. Any formed member may tell it, so the decider may be
+ *     gone.
+ *  4. *Cluster id = hash of the configuration, incarnations included.* Formed members talk only
+ *     within one cluster id; after forming, a member dials everybody anew, so that no connection
+ *     that was greeted before outlives the forming (peering.ts).
  *
- * Why one lost directory cannot make two working clusters. Let C1 and C2 be decided over the same list.
- * The decider adopted C1 and would not decide again, so C2 was decided by a second incarnation of it. To
- * decide, that one was connected with all others while they were unformed, hence C1 had been adopted by
- * the lost incarnation at most, and (with two members or more) had no majority and had committed nothing.
- * Adoptions of C1 that are still on their way then (a dead member's last message) leave each id on one side
- * only, so only one side can have a majority. If another member is lost after C1 was formed, nobody can decide C2:
- * the decider is formed, and refuses the empty directory by name.
+ * Why one lost directory cannot make two working clusters. Let C1 and C2 be decided over the same
+ * list. The decider adopted C1 and would not decide again, so C2 was decided by a second
+ * incarnation of it. To decide, that one was connected with all others while they were unformed,
+ * hence C1 had been adopted by the lost incarnation at most, and (with two members or more) had no
+ * majority and had committed nothing. Adoptions of C1 that are still on their way then (a dead
+ * member's last message) leave each id on one side only, so only one side can have a majority. If
+ * another member is lost after C1 was formed, nobody can decide C2: the decider is formed, and
+ * refuses the empty directory by name.
  *
- * What a crash leaves. `new`: nothing has happened. `forming`: decided, perhaps told to nobody; the start
- * goes on with exactly this configuration. The log holds its first entry or does not; either way it is
- * brought to hold it. `formed`: done.
+ * What a crash leaves. `new`: nothing has happened. `forming`: decided, perhaps told to nobody; the
+ * start goes on with exactly this configuration. The log holds its first entry or does not; either
+ * way it is brought to hold it. `formed`: done.
  *
- * A member that comes back empty *before* the decision simply counts with its new incarnation. After it, it
- * is refused until it is replaced. Bootstrapping is the same with a list of one and a random
- * cluster id.
+ * A member that comes back empty *before* the decision simply counts with its new incarnation.
+ * After it, it is refused until it is replaced. Bootstrapping is the same with a list of one and a
+ * random cluster id.
  */
 import {
   decodeConfiguration,
@@ -162,8 +165,8 @@ export function formingIdentity(
 }
 
 /**
- * Brings a decided configuration to `formed`: identity, log, identity. May be repeated after a crash
- * at any point of it.
+ * Brings a decided configuration to `formed`: identity, log, identity. May be repeated after a
+ * crash at any point of it.
  */
 export async function formDurably(store: FormingStore, forming: Identity): Promise<Identity> {
   assert(forming.state === "forming", "only a decided configuration is formed");

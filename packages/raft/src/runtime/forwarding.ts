@@ -1,14 +1,14 @@
 /**
  * Writes that this member has sent to the leader and that have no answer yet.
  *
- * One message carries what one turn gathered, and one answer gives the position of all of it; from then
- * on the log decides (write-waiters.ts). A command makes one hop: whoever is asked and does not lead
- * says so and passes nothing on, so commands cannot go in circles.
+ * One message carries what one turn gathered, and one answer gives the position of all of it; from
+ * then on the log decides (write-waiters.ts). A command makes one hop: whoever is asked and does
+ * not lead says so and passes nothing on, so commands cannot go in circles.
  *
- * What an end means: an answer `not-leader`, `overloaded` or `expired` says that nothing was appended, so
- * the writes are gathered again while their deadlines allow. No answer says nothing: once the
- * connection or the leader that was asked is lost, the answer gets a little more time (it travels over
- * another connection and may be on its way), and then the outcome is unknown.
+ * What an end means: an answer `not-leader`, `overloaded` or `expired` says that nothing was
+ * appended, so the writes are gathered again while their deadlines allow. No answer says nothing:
+ * once the connection or the leader that was asked is lost, the answer gets a little more time (it
+ * travels over another connection and may be on its way), and then the outcome is unknown.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { WriteCall } from "./calls.ts";
@@ -26,7 +26,9 @@ export class Forwarding {
   readonly #requests = new Map<number, ForwardRequest>();
   #lastRequest: number;
 
-  /** Requests are numbered from `nonce` on: an answer to an earlier run of this member fits none. */
+  /**
+   * Requests are numbered from `nonce` on: an answer to an earlier run of this member fits none.
+   */
   constructor(nonce: number) {
     this.#lastRequest = nonce;
   }

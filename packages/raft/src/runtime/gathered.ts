@@ -1,6 +1,6 @@
 /**
- * Writes that have arrived and have not been handed on: the next turn packs them into as few batches
- * as the bound on a batch allows.
+ * Writes that have arrived and have not been handed on: the next turn packs them into as few
+ * batches as the bound on a batch allows.
  *
  * Packing is done when a batch leaves and not when a write arrives: what was aborted or has expired
  * in between then simply is not packed, and a write that must be proposed again is packed again.
@@ -8,7 +8,6 @@
 import { EntryKind, packedSize, packEntry } from "../core/entry.ts";
 import type { EntryFields, PackedEntries } from "../core/entry.ts";
 import type { WriteCall } from "./calls.ts";
-import { LIMITS } from "./limits.ts";
 
 /** The same commands twice: as packed entries, and as those who wait for them. */
 export interface Batch {
@@ -21,7 +20,13 @@ export interface Batch {
 export class Gathered {
   #queue: WriteCall[] = [];
   #head = 0;
-  #buffer: Uint8Array = new Uint8Array(65_536);
+  #buffer: Uint8Array = new Uint8Array(4_096);
+  readonly #batchBytesMax: number;
+
+  /** Batches hold at most so many bytes, or one command that is larger. */
+  constructor(batchBytesMax: number) {
+    this.#batchBytesMax = batchBytesMax;
+  }
 
   /** Calls in the queue; those that have ended meanwhile still count. */
   get length(): number {
@@ -40,7 +45,7 @@ export class Gathered {
       const call = this.#queue[at]!;
       if (call.settled) continue;
       const size = packedSize(call.payload.length);
-      if (calls.length > 0 && bytes + size > LIMITS.batchBytesMax) break;
+      if (calls.length > 0 && bytes + size > this.#batchBytesMax) break;
       calls.push(call);
       bytes += size;
     }
@@ -72,7 +77,7 @@ export class Gathered {
 
   #pack(calls: readonly WriteCall[], bytes: number): PackedEntries {
     // A buffer for one huge command is not kept for the small ones that follow.
-    const buffer = bytes <= LIMITS.batchBytesMax ? this.#reserve(bytes) : new Uint8Array(bytes);
+    const buffer = bytes <= this.#batchBytesMax ? this.#reserve(bytes) : new Uint8Array(bytes);
     let at = 0;
     for (const call of calls) {
       ENTRY.payload = call.payload;
@@ -83,7 +88,7 @@ export class Gathered {
 
   #reserve(bytes: number): Uint8Array {
     if (this.#buffer.length < bytes) {
-      this.#buffer = new Uint8Array(Math.min(LIMITS.batchBytesMax, bytes * 2));
+      this.#buffer = new Uint8Array(Math.min(this.#batchBytesMax, bytes * 2));
     }
     return this.#buffer;
   }

@@ -7,9 +7,9 @@
  * (`collect`): messages leave or wait, writes gather for the host's log write; after the host has
  * started that write and flushed, committed entries are applied (`apply`).
  *
- * A group stops by itself (`failed`) when the machine throws, when an invariant is violated, or when
- * storage fails. From then on it says nothing to anybody: every call ends, and what the core still
- * wanted persisted or sent is dropped. The host and other groups go on.
+ * A group stops by itself (`failed`) when the machine throws, when an invariant is violated, or
+ * when storage fails. From then on it says nothing to anybody: every call ends, and what the core
+ * still wanted persisted or sent is dropped. The host and other groups go on.
  *
  * While its member has not been formed (formation.ts) a group has no core; calls wait for a leader.
  */
@@ -28,6 +28,7 @@ import { Applier } from "./applier.ts";
 import { Calls } from "./calls.ts";
 import type { LeaderCall, ReadCall, WriteCall } from "./calls.ts";
 import { GroupStopped, InputTrace } from "./input-trace.ts";
+import { LIMITS } from "./limits.ts";
 import type { EngineOptions } from "./options.ts";
 import type { Observers } from "./observers.ts";
 import { Outbox } from "./outbox.ts";
@@ -88,6 +89,8 @@ export class Group {
       id: context.id,
       nonce: context.startNonce,
       electionTimeoutMs,
+      // A batch must fit into a segment, whatever else is in it.
+      batchBytesMax: Math.min(LIMITS.batchBytesMax, context.options.segmentBytes / 4),
       retryMs: heartbeatIntervalMs / 2,
       send: (to, message) => context.transport.send(to, context.number, message),
     });
@@ -377,8 +380,8 @@ export class Group {
   }
 
   /**
-   * Until when a call waits for a leader. One that finds none waits T; one that loses its leader gets
-   * at least T / 2 more. So a member that is cut off refuses within two election timeouts.
+   * Until when a call waits for a leader. One that finds none waits T; one that loses its leader
+   * gets at least T / 2 more. So a member that is cut off refuses within two election timeouts.
    */
   #limitOf(call: { readonly startedMs: number }): number {
     const { electionTimeoutMs } = this.#context.options;
@@ -464,7 +467,9 @@ function noLeader(): QuorateError {
 }
 
 function queryFailed(cause: unknown): QuorateError {
-  return new QuorateError("QUERY_FAILED", `the state machine threw: ${messageOf(cause)}`, { cause });
+  return new QuorateError("QUERY_FAILED", `the state machine threw: ${messageOf(cause)}`, {
+    cause,
+  });
 }
 
 /** The message of one of our errors without its code in front. */

@@ -1,22 +1,23 @@
 /**
  * One host: listener, log, timers, and the one loop that gives all groups their turns.
  *
- * Nothing is decided in a callback. Sockets, the disk, timers and calls of the user only queue and ask
- * for a turn; the turn then goes through everything once:
+ * Nothing is decided in a callback. Sockets, the disk, timers and calls of the user only queue and
+ * ask for a turn; the turn then goes through everything once:
  *
  *   1. step what arrived       4. take outputs: send or hold, gather writes
  *   2. let time pass           5. start one log write for all groups, flush the sockets
  *   3. propose what gathered   6. apply committed entries, 5 ms at a time; then tell observers
  *
- * At most one log write is in flight; outputs that come meanwhile gather for the next one. Its completion
- * runs a turn in its own callback, since each further hop through the event loop would cost every
- * write some 0.04 ms.
+ * At most one log write is in flight; outputs that come meanwhile gather for the next one. Its
+ * completion runs a turn in its own callback, since each further hop through the event loop would
+ * cost every write some 0.04 ms.
  *
  * A late turn (the process was paused, or somebody blocked the event loop) must not let timers fire
- * on silence that was never there: the turn steps what arrived, then waits one more pass of the event
- * loop, in which the sockets are read, before time passes for the core.
+ * on silence that was never there: the turn steps what arrived, then waits one more pass of the
+ * event loop, in which the sockets are read, before time passes for the core.
  *
- * Failure: what goes wrong inside a group's turn stops that group (group.ts). A failed log stops all.
+ * Failure: what goes wrong inside a group's turn stops that group (group.ts). A failed log stops
+ * all.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { Log } from "../log/log.ts";

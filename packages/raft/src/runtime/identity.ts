@@ -4,16 +4,16 @@
  *   { "format": 1, "id": "n1", "incarnation": "32 hex", "state": "new" | "forming" | "formed",
  *     "clusterId": "32 hex", "configuration": "hex", "crc": "8 hex" }
  *
- * `incarnation` is drawn once, when the directory is made: a member that lost its directory comes back
- * under another one, and so cannot vote twice. `state` moves one way:
+ * `incarnation` is drawn once, when the directory is made: a member that lost its directory comes
+ * back under another one, and so cannot vote twice. `state` moves one way:
  *
  *   new      nothing was agreed; clusterId is zeros, configuration is empty
  *   forming  the first configuration is decided; it may or may not be in the log yet
  *   formed   it is in the log, durably: from now on a missing log is a loss and never a beginning
  *
- * `configuration` is the payload of the log's first entry and stays, so that a member which was away
- * during formation can still be told. `crc` covers the text of the object without it. The file is
- * replaced as a whole: written beside, synced, renamed, directory synced.
+ * `configuration` is the payload of the log's first entry and stays, so that a member which was
+ * away during formation can still be told. `crc` covers the text of the object without it. The file
+ * is replaced as a whole: written beside, synced, renamed, directory synced.
  */
 import { decodeConfiguration, isMemberId } from "../core/configuration.ts";
 import type { Configuration, Incarnation, MemberId } from "../core/configuration.ts";

@@ -1,9 +1,9 @@
 /**
  * What arrived and has not been stepped: filled by socket callbacks, emptied by the next turn.
  *
- * It has no bound of its own, since what is in it was already read; the host pauses the sockets when
- * {@link Inbox.bytes} passes the limit. Three parallel arrays, used again and again: no object per
- * message.
+ * It has no bound of its own, since what is in it was already read; the host pauses the sockets
+ * when {@link Inbox.bytes} passes the limit. Three parallel arrays, used again and again: no object
+ * per message.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";

@@ -3,6 +3,7 @@
  * most of what one wants to know. Kept as plain numbers in a ring, so that recording costs a few
  * assignments and holds on to no batch.
  */
+import { unreachable } from "../util/assert.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { LIMITS } from "./limits.ts";
 
@@ -82,5 +83,7 @@ function numbersOf(message: PeerMessage): readonly [number, number] {
       return [message.term, message.request];
     case "formation":
       return [0, message.configuration.length];
+    default:
+      return unreachable(message);
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Every bound of the library in one place. A full queue refuses; nothing grows without one of these.
+ * Every bound of the library in one place. A full queue refuses; nothing grows without one of
+ * these.
  */
 /** Defaults and bounds; times in ms, sizes in bytes. */
 export const LIMITS = {
@@ -28,7 +29,9 @@ export const LIMITS = {
   connectionsMax: 1_024,
   helloTimeoutMs: 5_000,
   dialTimeoutMs: 3_000,
-  /** A receiver gives a sign of life this often; a sender that hears none for so long dials anew. */
+  /**
+   * A receiver gives a sign of life this often; a sender that hears none for so long dials anew.
+   */
   pulseIntervalMs: 1_000,
   stallTimeoutMs: 3_000,
   backoffMinMs: 20,

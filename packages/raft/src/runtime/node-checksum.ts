@@ -1,6 +1,6 @@
 /**
- * The checksum and the digest of a Node process, in native code: zlib's CRC-32 (some 20 times the speed
- * of JavaScript) and SHA-256.
+ * The checksum and the digest of a Node process, in native code: zlib's CRC-32 (some 20 times the
+ * speed of JavaScript) and SHA-256.
  */
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";

@@ -1,6 +1,6 @@
 /**
- * The clock of a Node process: `performance.now`, its timers, and `setImmediate`, which runs after the
- * poll phase and so after the sockets that had something to say were read.
+ * The clock of a Node process: `performance.now`, its timers, and `setImmediate`, which runs after
+ * the poll phase and so after the sockets that had something to say were read.
  *
  * Node keeps timers in whole milliseconds of a time that it caches per turn, so one can fire a
  * fraction early; the port promises that none does, and a timer that fires early waits again.

@@ -20,9 +20,9 @@ const DISK: NodeDisk = new NodeDisk();
  * other members.
  *
  * With `start: { bootstrap: true }` it resolves when the new cluster of one exists. With
- * `start: { members }` it resolves when this member listens; the cluster forms as soon as every member
- * of the list is up; `leader()` waits for that. On a directory that already belongs to a cluster
- * `start` changes nothing.
+ * `start: { members }` it resolves when this member listens; the cluster forms as soon as every
+ * member of the list is up; `leader()` waits for that. On a directory that already belongs to a
+ * cluster `start` changes nothing.
  *
  * @throws QuorateError OPTION_INVALID, DATA_DIR_LOCKED, DATA_DIR_INVALID, LOG_DAMAGED,
  * FORMAT_UNSUPPORTED, STORAGE_FAILED, DISK_FULL, LISTEN_FAILED. Nothing stays open then.

@@ -1,7 +1,7 @@
 /**
- * Who wants to know what. Events are gathered during a turn and delivered after it, so a listener sees
- * the engine at rest and may call anything on it. What a listener throws, or rejects with, is dropped:
- * nobody who looks can harm what is looked at.
+ * Who wants to know what. Events are gathered during a turn and delivered after it, so a listener
+ * sees the engine at rest and may call anything on it. What a listener throws, or rejects with, is
+ * dropped: nobody who looks can harm what is looked at.
  */
 import type { ReplicaEvent, ReplicaEventOf, ReplicaEventType } from "./replica.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The options of a replica, checked and completed. Whatever is wrong is told at once, by the name of
- * the option, with what is wanted; nothing has been touched by then.
+ * The options of a replica, checked and completed. Whatever is wrong is told at once, by the name
+ * of the option, with what is wanted; nothing has been touched by then.
  */
 import { isMemberId } from "../core/configuration.ts";
 import type { MemberId } from "../core/configuration.ts";
@@ -81,10 +81,12 @@ function numbers<C, Q>(
     min: 1,
     max: TIMEOUT_MAX_MS,
   });
-  const segmentBytes = bounded(options.segmentBytes ?? 16 * MIB, "segmentBytes", {
+  const wantedBytes = bounded(options.segmentBytes ?? 16 * MIB, "segmentBytes", {
     min: MIB,
     max: 1_024 * MIB,
   });
+  // Records are aligned to 8 bytes, and so are segments.
+  const segmentBytes = wantedBytes - (wantedBytes % 8);
   const commandMax = Math.min(Math.floor(segmentBytes / 4), COMMAND_BYTES_MAX);
   const commandBytesMax = bounded(
     options.commandBytesMax ?? Math.min(2 * MIB, commandMax),

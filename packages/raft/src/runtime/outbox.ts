@@ -2,9 +2,9 @@
  * What the core wants persisted and sent, kept in the order that makes it safe (core/output.ts).
  *
  * Outputs are numbered. While a log write is in flight, the entries and the hard state of further
- * outputs gather here, and the next write carries all of them. A message with `after === 0` leaves at
- * once; any other waits until everything up to the output that it names is durable. Waiting messages
- * leave in the order in which they came, so none overtakes another to the same member.
+ * outputs gather here, and the next write carries all of them. A message with `after === 0` leaves
+ * at once; any other waits until everything up to the output that it names is durable. Waiting
+ * messages leave in the order in which they came, so none overtakes another to the same member.
  */
 import type { EntryBatch } from "../core/entry.ts";
 import type { Envelope, HardState, Output } from "../core/output.ts";

@@ -1,6 +1,6 @@
 /**
- * Who this member is to the others: what it says of itself, whom it talks to, and how it becomes part of a
- * cluster. All questions of identity end here; the core knows members by id only.
+ * Who this member is to the others: what it says of itself, whom it talks to, and how it becomes
+ * part of a cluster. All questions of identity end here; the core knows members by id only.
  *
  * A core message counts only from a connection whose hello named our cluster. Connections that were
  * greeted while one side was unformed carry nothing but the news of what was formed, and a member
@@ -146,6 +146,8 @@ export class Peering {
       listed: this.#listed().map((member) => member.id),
     };
     const verdict = judge(self, remote, dialed);
+    // Somebody who was unformed when we dialed and is formed now takes part in no decision of ours.
+    if (remote.clusterId !== NO_CLUSTER) this.#formation?.disconnected(remote.id);
     if (verdict.accept && dialed === undefined) this.#clusterOf.set(remote.id, remote.clusterId);
     return verdict;
   }
@@ -204,9 +206,7 @@ export class Peering {
     this.#identity = await formDurably(store, forming);
     const configuration = configurationOf(this.#identity) as Configuration;
     const { clusterId } = this.#identity;
-    this.#becomeFormed(
-      hadEntries ? store.log.recovered(store.group) : formedGroup(configuration),
-    );
+    this.#becomeFormed(hadEntries ? store.log.recovered(store.group) : formedGroup(configuration));
     this.#context.emit({ type: "formed", clusterId, configuration });
   }
 
@@ -256,4 +256,3 @@ export class Peering {
     return start !== undefined && "members" in start ? start.members : [];
   }
 }
-

@@ -1,6 +1,6 @@
 /**
- * Everything through which the engine touches the outside world. The real ones are in node-*.ts; the
- * simulator brings its own, and runs the same engine over them.
+ * Everything through which the engine touches the outside world. The real ones are in node-*.ts;
+ * the simulator brings its own, and runs the same engine over them.
  */
 import type { Disk } from "../disk/disk.ts";
 import type { Transport } from "../transport/transport.ts";

@@ -5,9 +5,9 @@
  *       ▲                              │ └──no-leader──▶ refused
  *       └────── leadership-lost ───────┘     tried again under a fresh context
  *
- * All reads of one turn share one context, so confirming costs the same for one read as for a thousand.
- * A context is used once: the answer to an earlier attempt never counts for a later one. The core ends
- * every context, so none is forgotten here.
+ * All reads of one turn share one context, so confirming costs the same for one read as for a
+ * thousand. A context is used once: the answer to an earlier attempt never counts for a later one.
+ * The core ends every context, so none is forgotten here.
  */
 import type { ReadCall } from "./calls.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The public handle on an engine: checks and encodes what comes in, makes the one promise per call, and
- * leaves the rest to the group.
+ * The public handle on an engine: checks and encodes what comes in, makes the one promise per call,
+ * and leaves the rest to the group.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { Codec, ResultOf } from "../machine/state-machine.ts";

@@ -17,8 +17,8 @@ export interface StaticMember {
 }
 
 /**
- * How an *empty* data directory becomes a member. On later starts it changes nothing: who is a member
- * is in the log by then.
+ * How an *empty* data directory becomes a member. On later starts it changes nothing: who is a
+ * member is in the log by then.
  */
 export type StartOptions =
   /** A new cluster of one. */
@@ -148,8 +148,8 @@ export type ReplicaEventOf<T extends ReplicaEventType> = Extract<
 /**
  * A member of a replicated state machine. Every call works on every member.
  *
- * Every promise settles: by its result, or by a {@link QuorateError} whose `outcome` says whether the
- * call certainly had no effect (`not-done`) or may have had one (`unknown`).
+ * Every promise settles: by its result, or by a {@link QuorateError} whose `outcome` says whether
+ * the call certainly had no effect (`not-done`) or may have had one (`unknown`).
  */
 export interface Replica<Command, Query> extends AsyncDisposable {
   readonly id: MemberId;
@@ -171,8 +171,8 @@ export interface Replica<Command, Query> extends AsyncDisposable {
   write<C extends Command>(command: C, options?: CallOptions): Promise<ResultOf<C, Command>>;
 
   /**
-   * Answers a query from this member's machine, by default linearizably: the read index travels, the
-   * query does not.
+   * Answers a query from this member's machine, by default linearizably: the read index travels,
+   * the query does not.
    *
    * @throws QuorateError NO_LEADER, OVERLOADED, TIMEOUT, ABORTED, QUERY_FAILED, CLOSED,
    * REPLICA_FAILED.
@@ -191,14 +191,17 @@ export interface Replica<Command, Query> extends AsyncDisposable {
   status(): ReplicaStatus;
 
   /**
-   * Calls `listener` for each event of that type, after the turn in which it happened. Returns the way
-   * to stop it. What a listener throws is dropped: it cannot harm consensus.
+   * Calls `listener` for each event of that type, after the turn in which it happened. Returns the
+   * way to stop it. What a listener throws is dropped: it cannot harm consensus.
    */
   on<T extends ReplicaEventType>(type: T, listener: (event: ReplicaEventOf<T>) => void): () => void;
 
   /** Calls `listener` for every event. */
   onAny(listener: (event: ReplicaEvent) => void): () => void;
 
-  /** Ends what waits (writes handed on as OUTCOME_UNKNOWN, others as CLOSED) and lets go of everything. Idempotent. */
+  /**
+   * Ends what waits (writes handed on as OUTCOME_UNKNOWN, others as CLOSED) and lets go of
+   * everything. Idempotent.
+   */
   close(): Promise<void>;
 }

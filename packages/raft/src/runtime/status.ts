@@ -28,7 +28,8 @@ export function statusOf(engine: Engine): ReplicaStatus {
     leader,
     leaderAddress: leader === undefined ? undefined : memberOf(configuration, leader)?.address,
     isLeader: isRunning && raft?.role === "leader" && raft.ready,
-    leaderForMs: isRunning && raft?.leaderSinceMs !== undefined ? nowMs - raft.leaderSinceMs : undefined,
+    leaderForMs:
+      isRunning && raft?.leaderSinceMs !== undefined ? nowMs - raft.leaderSinceMs : undefined,
     ...positionsOf(raft),
     configuration,
     followers: (raft?.peers ?? []).map((peer) => followerOf(peer, configuration, nowMs)),

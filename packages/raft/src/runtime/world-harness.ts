@@ -3,20 +3,26 @@
  * that stands still until the test lets it go on. The engine is the real one.
  *
  * Virtual time goes in steps of 1 ms; between two steps everything that is ready happens (promises,
- * disk completions). So a run is the same every time, and seconds of virtual time take milliseconds.
+ * disk completions). So a run is the same every time, and seconds of virtual time take
+ * milliseconds.
  */
 import type { MemberId } from "../core/configuration.ts";
 import { SimDisk } from "../disk/sim-disk.ts";
+import { InProcessMachine } from "../machine/in-process-machine.ts";
+import { jsonCodec } from "../machine/json-codec.ts";
 import type { StateMachine, Returns } from "../machine/state-machine.ts";
 import { ManualClock } from "../transport/manual-clock.ts";
 import { MemoryNetwork } from "../transport/memory-streams.ts";
 import { MemoryTransport } from "../transport/memory-transport.ts";
+import type { Clock, Timer } from "../util/clock.ts";
 import { crc32 } from "../util/checksum.ts";
 import { QuorateError } from "../util/error.ts";
 import { SeededRandom } from "../util/random.ts";
+import { openEngine } from "./engine.ts";
 import { LIMITS } from "./limits.ts";
 import { nodeDigest } from "./node-checksum.ts";
-import { openReplicaWith } from "./open-replica.ts";
+import { resolveOptions } from "./options.ts";
+import { ReplicaHandle } from "./replica-handle.ts";
 import type { Replica, ReplicaEvent, ReplicaOptions, StaticMember } from "./replica.ts";
 
 export type Add = { type: "add"; amount: number } & Returns<number>;
@@ -58,8 +64,65 @@ export class Counter implements StateMachine<Command, Query> {
 
 export type Node = Replica<Command, Query>;
 
+/** The clock of one member: it can stand still as a stopped process does, and jump. */
+export class MemberClock implements Clock {
+  readonly #clock: ManualClock;
+  #skippedMs = 0;
+  #held: (() => void)[] | undefined;
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
+
+  nowMs(): number {
+    return this.#clock.nowMs() + this.#skippedMs;
+  }
+
+  soon(task: () => void): void {
+    this.#clock.soon(() => this.#run(task));
+  }
+
+  setTimer(delayMs: number, task: () => void): Timer {
+    let isCancelled = false;
+    const timer = this.#clock.setTimer(delayMs, () =>
+      this.#run(() => {
+        if (!isCancelled) task();
+      }),
+    );
+    return {
+      cancel: () => {
+        isCancelled = true;
+        timer.cancel();
+      },
+    };
+  }
+
+  /** Time passes for this member alone, as during a long call. */
+  skip(ms: number): void {
+    this.#skippedMs += ms;
+  }
+
+  /** The process is stopped: nothing of it runs. */
+  stop(): void {
+    this.#held ??= [];
+  }
+
+  /** It goes on: what was due runs first. */
+  resume(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const task of held) task();
+  }
+
+  #run(task: () => void): void {
+    if (this.#held === undefined) task();
+    else this.#held.push(task);
+  }
+}
+
 /** One member that was opened in a world. */
 export interface Opened {
+  readonly clock: MemberClock;
   readonly node: Node;
   readonly machine: Counter;
   readonly transport: MemoryTransport;
@@ -117,7 +180,7 @@ export class World {
     start: ReplicaOptions<Command, Query>["start"],
     overrides: Partial<ReplicaOptions<Command, Query>> = {},
   ): Promise<Opened> {
-    const listen = `${id}:${9090 + Number(id.slice(1))}`;
+    const listen = overrides.listen ?? `${id}:${9090 + Number(id.slice(1))}`;
     const random = new SeededRandom(this.#random.below(0x1_0000_0000));
     const transport = new MemoryTransport({
       network: this.network,
@@ -126,23 +189,31 @@ export class World {
       checksum: crc32,
       limits: LIMITS,
     });
-    const { clock } = this;
+    const clock = new MemberClock(this.clock);
     const disk = this.disk(id);
     const machine = (overrides.machine as Counter | undefined) ?? new Counter();
     const ports = { clock, random, disk, transport, checksum: crc32, digest: nodeDigest };
-    const node = await openReplicaWith<Command, Query>(ports, {
+    const options = resolveOptions<Command, Query>({
       id,
       listen,
       dataDir: `/data/${id}`,
       machine,
       electionTimeoutMs: T,
-      segmentBytes: 1_048_576,
       ...overrides,
       ...(start === undefined ? {} : { start }),
     });
+    // Far below what the options allow: preparing segments is most of the work of a short life.
+    const segmentBytes = overrides.segmentBytes ?? 65_536;
+    const codec = jsonCodec<Command>();
+    const engine = await openEngine(
+      ports,
+      { ...options, segmentBytes },
+      new InProcessMachine(machine, codec),
+    );
+    const node: Node = new ReplicaHandle<Command, Query>(engine, codec);
     const events: ReplicaEvent[] = [];
     node.onAny((event) => events.push(event));
-    return { node, machine, transport, events };
+    return { node, machine, transport, events, clock };
   }
 
   /** Opens n1 … n<count> with the same list. */
@@ -178,16 +249,18 @@ export class World {
 
   /** Lets time pass until the promise settles; fails after a virtual minute. */
   async until<R>(promise: Promise<R>, maxMs = 60_000): Promise<R> {
-    let settled = false;
-    const done = (): void => {
-      settled = true;
+    const state = { settled: false };
+    const end = async (): Promise<void> => {
+      await Promise.allSettled([promise]);
+      state.settled = true;
     };
-    promise.then(done, done);
+    const ended = end();
     await breathe();
-    for (let ms = 0; !settled; ms++) {
+    for (let ms = 0; !state.settled; ms++) {
       if (ms > maxMs) throw new Error(`nothing settled in ${maxMs} ms of virtual time`);
       await this.#step();
     }
+    await ended;
     return promise;
   }
 

@@ -3,13 +3,13 @@
  *
  * A write is known by the position that its leader gave it: (index, term). When this member applies
  * that index, the term decides. The same term: it is done, and its result is the one just computed.
- * Another term: the log has gone another way, and the write was certainly not done and never will be
- * (Log Matching: an index is committed once). More than that: terms never fall along a log, so an
- * applied entry of term t settles every waiter of a smaller term behind it, too.
+ * Another term: the log has gone another way, and the write was certainly not done and never will
+ * be (Log Matching: an index is committed once). More than that: terms never fall along a log, so
+ * an applied entry of term t settles every waiter of a smaller term behind it, too.
  *
- * Waiters come in runs: what was appended together has consecutive indexes and one term. So they are
- * kept as runs in the order of their first index; nearly always a new run goes last and the first one is
- * the one being applied. Runs can overlap after a change of leader.
+ * Waiters come in runs: what was appended together has consecutive indexes and one term. So they
+ * are kept as runs in the order of their first index; nearly always a new run goes last and the
+ * first one is the one being applied. Runs can overlap after a change of leader.
  */
 import type { WriteCall } from "./calls.ts";
 

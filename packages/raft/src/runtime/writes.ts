@@ -1,15 +1,16 @@
 /**
  * The life of the writes of one group, from the call to its end.
  *
- *   gathered ──this member leads: propose──────────────────▶ waiting for (index, term) ──applied──▶ done
- *      ▲  └──another leads: forward──▶ sent ──appended at──────▲      │
- *      │                                │                             │ another term was applied there
- *      └──── not appended ──────────────┘◀── certainly not done ──────┘
+ *   gathered ──propose (this member leads)────────────▶ appended ──applied──▶ done
+ *    ▲ ▲ └───forward (another leads)──▶ sent ──answer──────▲   │
+ *    │ └─────────not appended────────────┘                     │
+ *    └─────────certainly not done: another term was applied────┘
  *
  * What ends a write otherwise says the truth about it: while gathered it is `not-done`; once it was
- * handed on it is `unknown`, unless the log or the answer of the asked member proves that it was not
- * appended, or never will be committed. Then it is gathered again and proposed anew while its deadline
- * allows. That is no blind repetition (TiDB's auto-retry, faults 65): it happens only after proof.
+ * handed on it is `unknown`, unless the log or the answer of the asked member proves that it was
+ * not appended, or never will be committed. Then it is gathered again and proposed anew while its
+ * deadline allows. That is no blind repetition, which would do some writes twice: it happens only
+ * after proof.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs } from "../core/contract.ts";
@@ -31,6 +32,7 @@ export interface WritesHooks {
   readonly id: MemberId;
   readonly nonce: number;
   readonly electionTimeoutMs: number;
+  readonly batchBytesMax: number;
   /** How long to wait before asking again where asking was of no use. */
   readonly retryMs: number;
   send(to: MemberId, message: PeerMessage): boolean;
@@ -42,7 +44,7 @@ export type LeaderlessLimit = (call: { readonly startedMs: number }) => number;
 /** All writes of one group. */
 export class Writes {
   readonly #hooks: WritesHooks;
-  readonly #gathered = new Gathered();
+  readonly #gathered: Gathered;
   readonly #waiters = new WriteWaiters();
   readonly #forwarding: Forwarding;
   #retryAtMs = 0;
@@ -51,6 +53,7 @@ export class Writes {
 
   constructor(hooks: WritesHooks) {
     this.#hooks = hooks;
+    this.#gathered = new Gathered(hooks.batchBytesMax);
     this.#forwarding = new Forwarding(hooks.nonce);
   }
 
@@ -87,10 +90,7 @@ export class Writes {
     context: { nowMs: number; core: RaftInputs; arrivedMs: number },
   ): void {
     const { request } = message;
-    const answer = (
-      status: ForwardResponse["status"],
-      at: Partial<ForwardResponse> = {},
-    ): void => {
+    const answer = (status: ForwardResponse["status"], at: Partial<ForwardResponse> = {}): void => {
       this.#hooks.send(from, {
         type: "forward-response",
         request,
@@ -110,7 +110,12 @@ export class Writes {
   }
 
   /** The asked member has answered. `applied`: how far this member has applied. */
-  takeForwardResponse(from: MemberId, message: ForwardResponse, nowMs: number, applied: number): void {
+  takeForwardResponse(
+    from: MemberId,
+    message: ForwardResponse,
+    nowMs: number,
+    applied: number,
+  ): void {
     const request = this.#forwarding.answered(from, message.request);
     if (request === undefined) return;
     if (message.status !== "appended") {
