@@ -15,6 +15,8 @@ import type { EntryBatch } from "./entry.ts";
 import { violated } from "./invariants.ts";
 import type { Vote } from "./output.ts";
 
+const NO_ENTRIES: readonly EntryBatch[] = [];
+
 export class Persistence {
   readonly #checksum: Checksum;
   /** Number of the newest output handed out. */
@@ -85,7 +87,8 @@ export class Persistence {
   /** Numbers a new output; `lastIndex` is where the log ends now. */
   handOut(lastIndex: number, term: number, vote: Vote | undefined): HandedOut {
     const number = ++this.#newest;
-    const entries = this.#unsaved;
+    // Never the array that is still appended to: what was handed out must not change any more.
+    const entries = this.#unsaved.length > 0 ? this.#unsaved : NO_ENTRIES;
     const hardState = this.isHardStateNew(term, vote);
     if (hardState) {
       this.#savedTerm = term;
