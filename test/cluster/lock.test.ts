@@ -1,6 +1,6 @@
 /**
- * The lock of a data directory, between real processes: it keeps a second one off, also from another
- * network name space and while its holder is stopped, and it ends with its holder.
+ * The lock of a data directory, between real processes: it keeps a second one off, also from
+ * another network name space and while its holder is stopped, and it ends with its holder.
  */
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -12,6 +12,7 @@ import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import type { TestContext } from "vitest";
 import { scratchDirectory } from "../harness/scratch.ts";
+import { skipLoudly } from "../harness/skip-loudly.ts";
 
 const BUILT = resolve(import.meta.dirname, "../../packages/raft/dist/disk/node-disk.js");
 
@@ -41,7 +42,11 @@ const disk = new NodeDisk();
 const marker = path + "-marker";
 // A killed process has let go of the lock a little before it counts as gone.
 const lives = (pid) => {
-  try { return !/\\) [ZX] /.test(fs.readFileSync("/proc/" + pid + "/stat", "utf8")); } catch { return false; }
+  try {
+    return !/\\) [ZX] /.test(fs.readFileSync("/proc/" + pid + "/stat", "utf8"));
+  } catch {
+    return false;
+  }
 };
 const holderByMarker = () => {
   try { return Number(fs.readFileSync(marker, "utf8")); } catch { return 0; }
@@ -133,7 +138,7 @@ test("a stopped process keeps its lock", async (context) => {
 
 test("another network name space is kept off as well", async (context) => {
   if (spawnSync("unshare", ["-n", "true"]).status !== 0) {
-    context.skip("`unshare -n` is not permitted or not there: run as root on Linux");
+    skipLoudly(context, "`unshare -n` is not permitted or not there: run as root on Linux");
   }
   const path = join(scratchDirectory(context), "lock");
   const holder = start(context, HOLDER, path);

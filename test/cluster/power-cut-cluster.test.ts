@@ -15,6 +15,7 @@ import { Cluster } from "../harness/cluster.ts";
 import type { Member } from "../harness/cluster.ts";
 import { Ledger } from "../harness/ledger.ts";
 import { Load } from "../harness/load.ts";
+import { skipLoudly } from "../harness/skip-loudly.ts";
 import { expectLinearizable } from "../harness/verdict.ts";
 import { waitUntil } from "../harness/wait.ts";
 import { Ext4Volume, powerCutSupport } from "../power-cut/ext4-volume.ts";
@@ -36,7 +37,7 @@ test(
     const support = await powerCutSupport();
     const tool = support.ok
       ? support.tool
-      : context.skip(`no power can be cut here: ${support.reason}`);
+      : skipLoudly(context, `no power can be cut here: ${support.reason}`);
     const random = new SeededRandom(3);
     // Volumes first: what is registered last ends first, and the members must end before them.
     const volumes: Ext4Volume[] = [];

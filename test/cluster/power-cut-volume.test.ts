@@ -1,10 +1,11 @@
 /**
- * The power-cut rig proves itself: a volume that is cut loses what was not synced and keeps what was.
- * Without this the tests that rely on it could pass because nothing was ever lost.
+ * The power-cut rig proves itself: a volume that is cut loses what was not synced and keeps what
+ * was. Without this the tests that rely on it could pass because nothing was ever lost.
  */
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { skipLoudly } from "../harness/skip-loudly.ts";
 import { Ext4Volume, powerCutSupport } from "../power-cut/ext4-volume.ts";
 
 describe("a volume whose power is cut", () => {
@@ -20,7 +21,7 @@ describe("a volume whose power is cut", () => {
     await volume?.destroy();
   });
   beforeEach((context) => {
-    if (volume === undefined) context.skip(`no power can be cut here: ${missing}`);
+    if (volume === undefined) skipLoudly(context, `no power can be cut here: ${missing}`);
   });
 
   const at = (name: string): string => join(volume?.mountPoint ?? "", name);

@@ -1,11 +1,12 @@
 /**
- * Real power cuts under load: nothing that was acknowledged is ever lost. And the controls: with the
- * syncs switched off the same rig finds losses at once, so it can find them.
+ * Real power cuts under load: nothing that was acknowledged is ever lost. And the controls: with
+ * the syncs switched off the same rig finds losses at once, so it can find them.
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { TestContext } from "vitest";
+import { skipLoudly } from "../harness/skip-loudly.ts";
 import { compileProgram } from "../power-cut/compile.ts";
 import { runCuts } from "../power-cut/cut-run.ts";
 import type { CutOptions } from "../power-cut/cut-run.ts";
@@ -24,7 +25,7 @@ beforeAll(async () => {
   support = await powerCutSupport();
 });
 beforeEach((context) => {
-  if (!support.ok) context.skip(`no power can be cut here: ${support.reason}`);
+  if (!support.ok) skipLoudly(context, `no power can be cut here: ${support.reason}`);
 });
 afterAll(() => rmSync(SCRATCH, { recursive: true, force: true }));
 

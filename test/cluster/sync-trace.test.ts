@@ -1,7 +1,7 @@
 /**
  * No acknowledgement leaves before its sync: seen from the kernel, in a trace of a member's system
- * calls under load. Where power can be cut this says the same as the power-cut tests in another way;
- * elsewhere it is what there is.
+ * calls under load. Where power can be cut this says the same as the power-cut tests in another
+ * way; elsewhere it is what there is.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -12,6 +12,7 @@ import { COMMAND } from "../harness/child.ts";
 import { ask } from "../harness/http.ts";
 import { httpPortOf, takePort } from "../harness/ports.ts";
 import { scratchDirectory } from "../harness/scratch.ts";
+import { skipLoudly } from "../harness/skip-loudly.ts";
 import { waitUntil } from "../harness/wait.ts";
 import { findEarlyAnswers, parseTrace } from "../trace/system-calls.ts";
 import type { Promised } from "../trace/system-calls.ts";
@@ -24,7 +25,7 @@ test("in a trace of system calls every answer follows its data-synced write", as
   const attempt = spawnSync("strace", ["-f", "-o", "/dev/null", "true"], { encoding: "utf8" });
   if (attempt.status !== 0) {
     const why = attempt.error?.message ?? attempt.stderr.trim();
-    context.skip(`strace is not there or not permitted: ${why}`);
+    skipLoudly(context, `strace is not there or not permitted: ${why}`);
   }
   const directory = scratchDirectory(context);
   const trace = join(directory, "trace");

@@ -1,6 +1,6 @@
 /**
- * Cuts the power under a program again and again; a judge compares what the program finds afterwards
- * with what it had said was durable.
+ * Cuts the power under a program again and again; a judge compares what the program finds
+ * afterwards with what it had said was durable.
  *
  * The program says "ready" when it is loaded, and begins with the line "open <directory> <round>".
  * What it writes while it runs is one line per event for its judge; "failed" says that it met an

@@ -212,7 +212,9 @@ async function takeDown(home: string): Promise<void> {
     // Lazily where something still holds it: it is gone with its last user.
     await run("umount", [mountPoint]).catch(() => run("umount", ["--lazy", mountPoint]));
   }
-  const { stdout } = await run("losetup", ["--noheadings", "--raw", "--associated", image(home)]);
+  const list = run("losetup", ["--noheadings", "--raw", "--associated", image(home)]);
+  // Where there is no losetup, nothing can be attached.
+  const { stdout } = await list.catch(() => ({ stdout: "" }));
   for (const line of stdout.split("\n")) {
     const device = line.split(":")[0];
     if (device !== undefined && device !== "") await run("losetup", ["--detach", device]);

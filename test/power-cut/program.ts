@@ -3,8 +3,8 @@
  * disk they run.
  *
  * A program says "ready" when it is loaded, so that the next one is warm while this one is under
- * load, and begins at the line "open <directory> <round>" on its standard input. With `--no-sync` it
- * runs on a disk whose syncs do nothing: the control.
+ * load, and begins at the line "open <directory> <round>" on its standard input. With `--no-sync`
+ * it runs on a disk whose syncs do nothing: the control.
  */
 import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";

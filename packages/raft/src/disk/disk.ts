@@ -2,22 +2,23 @@
  * The disk port: the few file operations that a log needs, with their durability said plainly.
  *
  * Contract
- * - Paths are absolute, `/`-separated strings. A directory must exist before anything is made in it.
+ * - Paths are absolute, `/`-separated strings. A directory must exist before anything is made in
+ *   it.
  * - `write` puts all bytes at `position` or rejects; it never writes short. It is durable when it
- *   returns only if the file was opened with `dataSync`; otherwise after `sync`. The caller must not
- *   touch `bytes` until the promise settles; the disk keeps no reference afterwards.
- * - `read` fills `into` from `position` and returns how many bytes there were; fewer only at the end
- *   of the file.
+ *   returns only if the file was opened with `dataSync`; otherwise after `sync`. The caller must
+ *   not touch `bytes` until the promise settles; the disk keeps no reference afterwards.
+ * - `read` fills `into` from `position` and returns how many bytes there were; fewer only at the
+ *   end of the file.
  * - `sync` makes data and size of that file durable. If `write` on a data-synced file or `sync`
- *   rejects, nothing may be concluded about what is on the medium, ever: the page may be marked clean
- *   with its content lost, so a later sync that succeeds proves nothing.
- * - Creation, renaming and removal of names are durable only after `syncDirectory` of the directory.
- *   `rename` replaces the target in one step, and stays within one directory.
+ *   rejects, nothing may be concluded about what is on the medium, ever: the page may be marked
+ *   clean with its content lost, so a later sync that succeeds proves nothing.
+ * - Creation, renaming and removal of names are durable only after `syncDirectory` of the
+ *   directory. `rename` replaces the target in one step, and stays within one directory.
  * - Errors are {@link DiskError} with a `reason`; `full` only for a lack of space or quota.
  * - An operation on a closed file rejects. `close` is idempotent and waits for what is in flight.
  * - Operations of a file opened as `urgent` never queue behind others (the log's own writes). All
- *   others together have at most one operation in flight, in the order of the calls: the thread pool
- *   behind a real disk is small and one of its threads must stay free for the log.
+ *   others together have at most one operation in flight, in the order of the calls: the thread
+ *   pool behind a real disk is small and one of its threads must stay free for the log.
  * - Files are made with mode 0600, directories with 0700.
  */
 export interface Disk {

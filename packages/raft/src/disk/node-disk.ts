@@ -2,8 +2,8 @@
  * The disk port on `node:fs`.
  *
  * - Data-synced writes: where the kernel's O_DSYNC can be relied on (Linux), one system call and
- *   one hop through the thread pool; elsewhere the write is followed by fdatasync, which on macOS is
- *   the F_FULLFSYNC that really reaches the medium.
+ *   one hop through the thread pool; elsewhere the write is followed by fdatasync, which on macOS
+ *   is the F_FULLFSYNC that really reaches the medium.
  * - `sync` is fdatasync, and fsync once the file was truncated: POSIX lets fdatasync leave out a
  *   smaller size, because the data can be found without it.
  * - All operations but those of urgent files go through one lane, so they hold one thread of the

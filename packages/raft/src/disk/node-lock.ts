@@ -1,11 +1,11 @@
 /**
  * A lock that keeps other processes off a directory and ends with its process, in plain Node.
  *
- * Node has no flock. What it has that dies with a process, needs no clean-up to be seen dead, and is
- * found through the directory itself (so also from another container or network name space) is a
- * UNIX socket bound there: the kernel accepts connections exactly as long as the process lives, even
- * a stopped one, and refuses them afterwards. Process ids play no part in the decision, so their
- * reuse cannot deceive it.
+ * Node has no flock. What it has that dies with a process, needs no clean-up to be seen dead, and
+ * is found through the directory itself (so also from another container or network name space) is a
+ * UNIX socket bound there: the kernel accepts connections exactly as long as the process lives,
+ * even a stopped one, and refuses them afterwards. Process ids play no part in the decision, so
+ * their reuse cannot deceive it.
  *
  * Every starter binds a socket of its own, `<path>.<process id>-<random>`, and listens. Only then
  * does it look for others, and asks each whether it is a holder or a candidate.
@@ -23,9 +23,9 @@
  * if the holder is gone by then, finds its own name missing and starts over.
  *
  * Rejected: an abstract socket or a port (one per network name space), a file with a process id
- * (reuse, races), mkdir (survives its process), a helper that holds flock (another program to ship).
- * Limit: both processes must share a kernel. On a network file system two machines do not see each
- * other's sockets as alive.
+ * (reuse, races), mkdir (survives its process), a helper that holds flock (another program to
+ * ship). Limit: both processes must share a kernel. On a network file system two machines do not
+ * see each other's sockets as alive.
  */
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";

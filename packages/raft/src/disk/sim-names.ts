@@ -77,7 +77,7 @@ export class SimNames {
     return node === "directory" ? undefined : node;
   }
 
-  /** Puts a name on the medium at once, with its directories, as a test that prepares a disk wants. */
+  /** Puts a name on the medium at once, with its directories: for tests that prepare a disk. */
   place(path: string, node: SimNode): void {
     for (let at = path; at !== "/"; at = parentOf(at)) {
       const placed = at === path ? node : "directory";

@@ -22,7 +22,7 @@ export function expectTrue(condition: boolean, what: string): asserts condition 
   if (!condition) throw new ExpectationFailed(what);
 }
 
-/** Throws unless both are the same value: primitives, bytes, and plain arrays and objects of them. */
+/** Throws unless both are the same: primitives, bytes, plain arrays and objects of them. */
 export function expectEqual<T>(actual: T, expected: NoInfer<T>, what = "value"): void {
   const shownActual = show(actual);
   const shownExpected = show(expected);
