@@ -81,10 +81,10 @@ test("an HTTP port in use is named, and the replica is let go of", async () => {
 test("closing answers the requests that wait, and is idempotent", async () => {
   const members = "n1=127.0.0.1:1,n2=127.0.0.1:2";
   const lonely = await start({ members });
-  let isAnswered = false;
+  const seen = { answer: false };
   const waiting = fetch(`http://${lonely.http}/kv/k`, { method: "PUT", body: "v" });
-  void waiting.finally(() => (isAnswered = true));
-  while (lonely.replica.status().pendingWrites === 0 && !isAnswered) {
+  void waiting.finally(() => (seen.answer = true));
+  while (lonely.replica.status().pendingWrites === 0 && !seen.answer) {
     await new Promise((resolve) => setImmediate(resolve));
   }
   await Promise.all([lonely.close(), lonely.close()]);
