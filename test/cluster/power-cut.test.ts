@@ -49,7 +49,7 @@ describe.each([
 ])("a $what under real power cuts", ({ what, cuts, roundsPerDirectory, Judge }) => {
   let program = "";
   beforeAll(async () => {
-    const entry = join(PROGRAMS, `${what}-program.ts`);
+    const entry = join(PROGRAMS, `${what}-process.ts`);
     if (support.ok) program = await compileProgram(entry, join(SCRATCH, what));
   });
 

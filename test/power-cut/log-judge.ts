@@ -1,5 +1,5 @@
 /**
- * Holds what a log contains after a power cut against what its program (log-program.ts) had said.
+ * Holds what a log contains after a power cut against what its program (log-process.ts) had said.
  *
  * Expected is exactly one of two logs: the acknowledged one, or that one after the append that was
  * in flight when the power went. Entries are told apart by the term in which they were written,

@@ -1,5 +1,5 @@
 /**
- * Holds what a replica knows after a power cut against what its program (replica-program.ts) had
+ * Holds what a replica knows after a power cut against what its program (replica-process.ts) had
  * said: every acknowledged command is applied, and none twice.
  */
 import type { Judge } from "./cut-run.ts";
