@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from "vitest";
 import type { Disk, DiskFile, OpenOptions } from "../disk/disk.ts";
-import { SimDisk } from "../disk/sim-disk.ts";
+import type { SimDisk } from "../disk/sim-disk.ts";
 import { SeededRandom } from "../util/random.ts";
 import {
   DIRECTORY,
