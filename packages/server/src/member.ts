@@ -1,12 +1,13 @@
 /**
  * One running member: the replica, its store and its HTTP face, opened and closed in the right order.
  *
- * Opening: the replica first, because it may refuse for a dozen good reasons before anybody should be
- * able to reach it. Closing: the replica first again, so that every waiting request gets its answer
+ * Opening: the replica before anybody can reach the HTTP face, because it may refuse for a dozen good
+ * reasons. But the face is built before it, because that takes long enough to delay a heartbeat. Closing: the replica first again, so that every waiting request gets its answer
  * over a connection that is still there.
  */
+import type { FastifyInstance } from "fastify";
 import { openReplica, QuorateError } from "quorate";
-import type { Replica, ReplicaEvent } from "quorate";
+import type { Replica, ReplicaEvent, ReplicaOptions } from "quorate";
 import { hostPortOf, commandBytesMax } from "./config/member-config.ts";
 import type { MemberConfig } from "./config/member-config.ts";
 import { closeHttpApp, createHttpApp, listeningAt } from "./http/app.ts";
@@ -40,7 +41,37 @@ export async function startMember(
   listener: MemberListener,
 ): Promise<RunningMember> {
   const machine = new KvMachine();
-  const replica = await openReplica<KvCommand, KvQuery>({
+  let replica: Replica<KvCommand, KvQuery> | undefined;
+  const app = createHttpApp({
+    replica: () => assertOpen(replica),
+    storeSize: () => machine.size,
+    nowMs: () => performance.now(),
+    onError: (error, request) => listener.requestFailed(error, request),
+    keyBytesMax: config.keyBytesMax,
+    valueBytesMax: config.valueBytesMax,
+    connectionsMax: config.httpConnectionsMax,
+  });
+  const close = async (): Promise<void> => {
+    await replica?.close();
+    await closeHttpApp(app, CLOSE_GRACE_MS);
+  };
+  try {
+    await app.ready();
+    replica = await openReplica<KvCommand, KvQuery>(replicaOptions(config, machine));
+    replica.onAny((event) => listener.event(event));
+    await listenHttp(app, config.http);
+    return { replica, http: listeningAt(app), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function replicaOptions(
+  config: MemberConfig,
+  machine: KvMachine,
+): ReplicaOptions<KvCommand, KvQuery> {
+  return {
     id: config.id,
     listen: config.listen,
     ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
@@ -53,28 +84,20 @@ export async function startMember(
     callTimeoutMs: config.callTimeoutMs,
     segmentBytes: config.segmentBytes,
     commandBytesMax: commandBytesMax(config),
-  });
-  replica.onAny((event) => listener.event(event));
-  const app = createHttpApp({
-    replica,
-    storeSize: () => machine.size,
-    nowMs: () => performance.now(),
-    onError: (error, request) => listener.requestFailed(error, request),
-    keyBytesMax: config.keyBytesMax,
-    valueBytesMax: config.valueBytesMax,
-    connectionsMax: config.httpConnectionsMax,
-  });
-  const close = async (): Promise<void> => {
-    await replica.close();
-    await closeHttpApp(app, CLOSE_GRACE_MS);
   };
+}
+
+async function listenHttp(app: FastifyInstance, address: string): Promise<void> {
   try {
-    await app.listen(hostPortOf(config.http));
+    await app.listen(hostPortOf(address));
   } catch (cause) {
-    await close();
-    throw listenFailed(config.http, cause);
+    throw listenFailed(address, cause);
   }
-  return { replica, http: listeningAt(app), close };
+}
+
+function assertOpen(replica: Replica<KvCommand, KvQuery> | undefined): Replica<KvCommand, KvQuery> {
+  if (replica === undefined) throw new QuorateError("CLOSED", "this member is not open yet");
+  return replica;
 }
 
 function listenFailed(address: string, cause: unknown): QuorateError {

@@ -12,6 +12,7 @@
  * their channel close and end by themselves. A member whose exit code says that starting it again
  * would change nothing (wrong options, damaged data, a port in use) ends the whole cluster.
  */
+import { readFileSync } from "node:fs";
 import { DevMember } from "./dev-member.ts";
 import type { DevMemberEnd, DevMemberPlan } from "./dev-member.ts";
 import { makeDirectory, planMembers, requirePorts, requireSameSize } from "./dev-plan.ts";
@@ -166,7 +167,7 @@ class DevCluster {
     };
     const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
     for (const name of names) process.on(name, onSignal);
-    const timer = this.#watchParent();
+    const timer = this.#watchParents();
     return () => {
       clearInterval(timer);
       for (const name of names) process.off(name, onSignal);
@@ -174,14 +175,27 @@ class DevCluster {
   }
 
   /**
-   * Under `npm start` the shell in between passes no signal on: when it was ended, nobody would end
-   * this process. A parent that is gone shows as another parent.
+   * Under `npm start` there is a shell in between that passes no signal on: when npm or the shell was
+   * ended, nobody would end this process. A parent that is gone shows as another parent.
    */
-  #watchParent(): NodeJS.Timeout | undefined {
+  #watchParents(): NodeJS.Timeout | undefined {
     if (process.env["npm_lifecycle_event"] === undefined) return undefined;
-    const parent = process.ppid;
+    const before = parents();
     return setInterval(() => {
-      if (process.ppid !== parent) this.#end(undefined);
+      if (parents() !== before) this.#end(undefined);
     }, PARENT_POLL_MS);
+  }
+}
+
+/** Parent and, on Linux, its parent. */
+function parents(): string {
+  const { ppid } = process;
+  try {
+    const fields = readFileSync(`/proc/${ppid}/stat`, "utf8")
+      .replace(/^.*\) /, "")
+      .split(" ");
+    return `${ppid} of ${fields[1]}`;
+  } catch {
+    return String(ppid);
   }
 }

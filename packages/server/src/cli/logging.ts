@@ -23,9 +23,10 @@ export async function createLogger(
     return pino(options, destination({ dest: 1, sync: true }));
   }
   const { PinoPretty } = await import("pino-pretty");
+  // One line per event: its sentence says what the fields of the JSON form say.
   const colorize = isTerminal && (terminal.env["NO_COLOR"] ?? "") === "";
   return pino(
     options,
-    PinoPretty({ colorize, sync: true, ignore: "member", translateTime: "HH:MM:ss.l" }),
+    PinoPretty({ colorize, sync: true, include: "level,time,err", translateTime: "HH:MM:ss.l" }),
   );
 }

@@ -64,7 +64,7 @@ async function run(args: readonly string[], setting: Setting = {}): Promise<Ran>
 /** A member that serves over a replica in memory. */
 async function member(replica = new FakeReplica()): Promise<{ url: string; replica: FakeReplica }> {
   const app: FastifyInstance = createHttpApp({
-    replica: replica as unknown as Replica<KvCommand, KvQuery>,
+    replica: () => replica as unknown as Replica<KvCommand, KvQuery>,
     storeSize: () => replica.machine.size,
     nowMs: () => performance.now(),
     onError: () => {},

@@ -18,7 +18,7 @@ let app: FastifyInstance;
 beforeEach(() => {
   replica = new FakeReplica();
   app = createHttpApp({
-    replica: replica as unknown as Replica<KvCommand, KvQuery>,
+    replica: () => replica as unknown as Replica<KvCommand, KvQuery>,
     storeSize: () => replica.machine.size,
     nowMs: () => 61_000,
     onError: () => {},

@@ -21,7 +21,7 @@ beforeEach(() => {
   replica = new FakeReplica();
   logged = [];
   app = createHttpApp({
-    replica: replica as unknown as Replica<KvCommand, KvQuery>,
+    replica: () => replica as unknown as Replica<KvCommand, KvQuery>,
     storeSize: () => replica.machine.size,
     nowMs: () => 61_000,
     onError: (error) => logged.push(error),

@@ -22,7 +22,8 @@ import { addStatusRoutes } from "./status-routes.ts";
 
 /** What the HTTP face needs. */
 export interface HttpAppOptions {
-  readonly replica: Replica<KvCommand, KvQuery>;
+  /** Called from the first request on. */
+  readonly replica: () => Replica<KvCommand, KvQuery>;
   readonly storeSize: () => StoreSize;
   /** Monotonic time in ms. */
   readonly nowMs: () => number;

@@ -33,7 +33,8 @@ import {
 
 /** What the routes need. */
 export interface KvRoutesOptions {
-  readonly replica: Replica<KvCommand, KvQuery>;
+  /** Called from the first request on. */
+  readonly replica: () => Replica<KvCommand, KvQuery>;
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
 }
@@ -72,7 +73,7 @@ export function addKvRoutes(app: FastifyInstance, options: KvRoutesOptions): voi
 }
 
 class KvRoutes {
-  readonly #replica: Replica<KvCommand, KvQuery>;
+  readonly #replica: () => Replica<KvCommand, KvQuery>;
   readonly #keyBytesMax: number;
   readonly #valueBytesMax: number;
 
@@ -140,7 +141,7 @@ class KvRoutes {
     key: Key,
     parameters: Parameters,
   ): Promise<FastifyReply> {
-    const item: Item | undefined = await this.#replica.read(
+    const item: Item | undefined = await this.#replica().read(
       { type: "get", key },
       readOptions(reply, parameters),
     );
@@ -159,7 +160,7 @@ class KvRoutes {
   async #list(reply: FastifyReply, parameters: Parameters): Promise<FastifyReply> {
     const withValues = flagOf(parameters, "values");
     const bounds = { min: 1, max: HTTP_LIMITS.listLimitMax };
-    const page = await this.#replica.read(
+    const page = await this.#replica().read(
       {
         type: "list",
         prefix: checkText(parameters, "prefix") ?? "",
@@ -183,7 +184,7 @@ class KvRoutes {
     command: PutCommand,
     parameters: Parameters,
   ): Promise<FastifyReply> {
-    const result = await this.#replica.write(command, callOptions(reply, parameters));
+    const result = await this.#replica().write(command, callOptions(reply, parameters));
     if (result.type === "conflict") throw conflictOf(command.key, result);
     const { revision, created } = result;
     setRevision(reply, revision);
@@ -201,7 +202,7 @@ class KvRoutes {
       throw new HttpError("REQUEST_INVALID", "If-None-Match makes no sense on a DELETE");
     }
     const command: DeleteCommand = { type: "delete", key, condition };
-    const result = await this.#replica.write(command, callOptions(reply, parameters));
+    const result = await this.#replica().write(command, callOptions(reply, parameters));
     if (result.type === "conflict") throw conflictOf(key, result);
     const { revision, deleted } = result;
     reply.header(REVISION_HEADER, String(revision));

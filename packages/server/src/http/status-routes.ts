@@ -12,7 +12,8 @@ import { parametersOf } from "./target.ts";
 
 /** What the routes need. */
 export interface StatusRoutesOptions {
-  readonly replica: Replica<KvCommand, KvQuery>;
+  /** Called from the first request on. */
+  readonly replica: () => Replica<KvCommand, KvQuery>;
   readonly storeSize: () => StoreSize;
   /** Where this face can be reached, once it listens. */
   readonly http: () => string;
@@ -26,7 +27,7 @@ export function addStatusRoutes(app: FastifyInstance, options: StatusRoutesOptio
   app.get("/status", (request, reply) => {
     parametersOf(request.raw.url!, []);
     const page = statusPage({
-      replica: replica.status(),
+      replica: replica().status(),
       store: options.storeSize(),
       http: options.http(),
       uptimeMs: options.nowMs() - startedMs,
@@ -36,11 +37,11 @@ export function addStatusRoutes(app: FastifyInstance, options: StatusRoutesOptio
   app.get("/health", (request, reply) => {
     parametersOf(request.raw.url!, []);
     reply.header("cache-control", "no-store");
-    const { state, leader, id } = replica.status();
+    const { state, leader, id } = replica().status();
     if (state === "running" && leader !== undefined) {
       return sendJson(reply, { healthy: true, id, leader });
     }
-    throw unhealthy(replica);
+    throw unhealthy(replica());
   });
 }
 
