@@ -67,6 +67,11 @@ export class Applier {
     return false;
   }
 
+  /** Applies nothing more, not even in the run that is going on. */
+  halt(): void {
+    this.commit = 0;
+  }
+
   /** What was asked of the log has come. */
   loaded(batches: EntryBatch[]): void {
     this.#isLoading = false;

@@ -250,7 +250,7 @@ describe("crashes while forming", () => {
 
   test("random starts, stops, crashes and one lost directory never make two working clusters", async () => {
     let formed = 0;
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 40; seed++) {
       const world = new World(seed);
       const random = new SeededRandom(seed * 7919);
       const up = new Map<string, Opened>();
@@ -290,7 +290,7 @@ describe("crashes while forming", () => {
       if (working.length === 1) formed++;
       await world.close([...up.values()]);
     }
-    expect(formed).toBeGreaterThan(15);
+    expect(formed).toBeGreaterThan(10);
   }, 60_000);
 });
 

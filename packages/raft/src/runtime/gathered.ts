@@ -37,12 +37,16 @@ export class Gathered {
     this.#queue.push(call);
   }
 
-  /** Packs the next batch without taking it: undefined where nothing is left. */
-  nextBatch(): Batch | undefined {
+  /**
+   * Packs the next batch without taking it: undefined where nothing is left. What is past its
+   * deadline ends here, while it is certain that it was not done.
+   */
+  nextBatch(nowMs: number): Batch | undefined {
     const calls: WriteCall[] = [];
     let bytes = 0;
     for (let at = this.#head; at < this.#queue.length; at++) {
       const call = this.#queue[at]!;
+      if (call.deadlineMs <= nowMs) call.reject(call.timeoutError());
       if (call.settled) continue;
       const size = packedSize(call.payload.length);
       if (calls.length > 0 && bytes + size > this.#batchBytesMax) break;

@@ -78,6 +78,7 @@ export class Group {
   #lastStatus: RaftStatus | undefined;
   #leader: MemberId | undefined;
   #leaderLostMs: number;
+  #isReady = false;
   #careAtMs = Number.POSITIVE_INFINITY;
 
   constructor(context: GroupContext) {
@@ -91,6 +92,7 @@ export class Group {
       electionTimeoutMs,
       // A batch must fit into a segment, whatever else is in it.
       batchBytesMax: Math.min(LIMITS.batchBytesMax, context.options.segmentBytes / 4),
+      forwardBytesMax: context.options.segmentBytes / 2,
       retryMs: heartbeatIntervalMs / 2,
       send: (to, message) => context.transport.send(to, context.number, message),
     });
@@ -110,6 +112,11 @@ export class Group {
 
   get leader(): MemberId | undefined {
     return this.#leader;
+  }
+
+  /** Leads and has committed an entry of its own term. */
+  get isReady(): boolean {
+    return this.#isReady;
   }
 
   /** When the next turn is needed at the latest. */
@@ -272,6 +279,7 @@ export class Group {
     const more = applier.run(untilMs);
     if (applier.applied !== before) core.applied(this.#context.clock.nowMs(), applier.applied);
     this.#reads.serve(applier.applied, (call) => this.answer(call));
+    if (this.#writes.hasRuledOut) this.#context.wake();
     return more;
   }
 
@@ -335,6 +343,8 @@ export class Group {
   #observe(nowMs: number, event: CoreEvent): void {
     if (event.type === "leader") this.#leaderChanged(nowMs, event.leader);
     if (event.type === "configuration") this.#context.configured(event.configuration);
+    if (event.type === "role") this.#isReady = false;
+    if (event.type === "ready") this.#isReady = true;
     this.#context.observers.emit(event);
   }
 
@@ -455,8 +465,10 @@ export class Group {
     } catch {
       // A core that violated an invariant may not even be able to say how it is.
     }
+    this.#engine?.applier.halt();
     this.#engine = undefined;
     this.#leader = undefined;
+    this.#isReady = false;
     this.#loads.length = 0;
     this.#careAtMs = Number.POSITIVE_INFINITY;
   }

@@ -38,9 +38,7 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
   }
 
   get isLeader(): boolean {
-    const { group } = this.#engine;
-    if (group.state !== "running" || group.leader !== this.id) return false;
-    return group.status()?.ready ?? false;
+    return this.#engine.group.isReady;
   }
 
   write<C extends Command>(command: C, options?: CallOptions): Promise<ResultOf<C, Command>> {

@@ -33,6 +33,10 @@ export class WriteWaiters {
     return this.#head === this.#runs.length;
   }
 
+  get hasRuledOut(): boolean {
+    return this.#ruledOut.length > 0;
+  }
+
   /** Waits for `calls` at consecutive indexes from `firstIndex` on, in `term`. */
   add(firstIndex: number, term: number, calls: readonly WriteCall[]): void {
     for (const call of calls) call.stage = "appended";

@@ -33,6 +33,8 @@ export interface WritesHooks {
   readonly nonce: number;
   readonly electionTimeoutMs: number;
   readonly batchBytesMax: number;
+  /** Another member's batch beyond this does not fit into our segments. */
+  readonly forwardBytesMax: number;
   /** How long to wait before asking again where asking was of no use. */
   readonly retryMs: number;
   send(to: MemberId, message: PeerMessage): boolean;
@@ -63,6 +65,11 @@ export class Writes {
 
   get hasGathered(): boolean {
     return this.#gathered.length > 0;
+  }
+
+  /** Whether writes wait to be gathered again. */
+  get hasRuledOut(): boolean {
+    return this.#waiters.hasRuledOut;
   }
 
   get hasForwards(): boolean {
@@ -102,7 +109,8 @@ export class Writes {
     };
     if (context.nowMs - context.arrivedMs >= message.deadlineMs) return answer("expired");
     if (!holdsCommandsOnly(message.entries)) return answer("expired");
-    if (this.logState !== "ok") return answer("overloaded");
+    const tooLarge = message.entries.length > this.#hooks.forwardBytesMax;
+    if (this.logState !== "ok" || tooLarge) return answer("overloaded");
     const entries = { bytes: message.entries, count: message.count };
     const result = context.core.propose(context.nowMs, entries);
     if (result.ok) return answer("appended", result);
@@ -193,7 +201,7 @@ export class Writes {
       return;
     }
     for (;;) {
-      const batch = this.#gathered.nextBatch();
+      const batch = this.#gathered.nextBatch(nowMs);
       if (batch === undefined) return;
       const result = core.propose(nowMs, batch.entries);
       // Overloaded: the queue waits for commits, bounded by the calls themselves.
@@ -213,7 +221,7 @@ export class Writes {
 
   #forward(nowMs: number, leader: MemberId): void {
     for (;;) {
-      const batch = this.#gathered.nextBatch();
+      const batch = this.#gathered.nextBatch(nowMs);
       if (batch === undefined) return;
       let deadlineMs = 0;
       for (const call of batch.calls) deadlineMs = Math.max(deadlineMs, call.deadlineMs - nowMs);

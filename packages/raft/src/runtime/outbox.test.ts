@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import { EntryBatch, EntryKind, packEntries } from "../core/entry.ts";
+import type { Envelope, Output } from "../core/output.ts";
+import { crc32 } from "../util/checksum.ts";
+import { Outbox } from "./outbox.ts";
+
+function batch(firstIndex: number): EntryBatch {
+  const packed = packEntries([{ kind: EntryKind.noop, payload: new Uint8Array(0) }]);
+  return EntryBatch.seal(packed, { term: 1, firstIndex, timeMs: 0, checksum: crc32 });
+}
+
+function message(to: string, after: number, commit = 0): Envelope {
+  return { to, after, message: { type: "heartbeat", term: 1, commit, round: 0 } };
+}
+
+function output(number: number, part: Partial<Output>): Output {
+  return {
+    number,
+    hardState: undefined,
+    entries: [],
+    messages: [],
+    commit: 0,
+    reads: [],
+    loads: [],
+    events: [],
+    ...part,
+  };
+}
+
+function outbox(): { box: Outbox; sent: string[] } {
+  const sent: string[] = [];
+  const box = new Outbox(7, ({ to, after }) => sent.push(`${to}:${after}`));
+  return { box, sent };
+}
+
+describe("the order of leaving", () => {
+  test("what waits for nothing leaves at once, what waits leaves with its write", () => {
+    const { box, sent } = outbox();
+    box.take(output(1, { entries: [batch(1)], messages: [message("a", 1), message("b", 0)] }));
+    expect(sent).toEqual(["b:0"]);
+    expect(box.takeWrite()).toMatchObject({ group: 7, entries: [{ firstIndex: 1 }] });
+    expect(sent).toEqual(["b:0"]);
+    expect(box.written()).toBe(1);
+    expect(sent).toEqual(["b:0", "a:1"]);
+  });
+
+  test("a write in flight covers what was taken before it, not what came after", () => {
+    const { box, sent } = outbox();
+    box.take(output(1, { entries: [batch(1)], messages: [message("a", 1)] }));
+    box.takeWrite();
+    box.take(output(2, { entries: [batch(2)], messages: [message("a", 2)] }));
+    box.take(output(3, { messages: [message("a", 2)] }));
+    expect(box.takeWrite()).toBeUndefined();
+    expect(box.written()).toBe(1);
+    expect(sent).toEqual(["a:1"]);
+    expect(box.takeWrite()?.entries.map(({ firstIndex }) => firstIndex)).toEqual([2]);
+    expect(box.written()).toBe(3);
+    expect(sent).toEqual(["a:1", "a:2", "a:2"]);
+  });
+
+  test("what gathered in between goes out as one write, with the newest hard state", () => {
+    const { box } = outbox();
+    const hardState = (term: number): Output["hardState"] => ({ term, vote: undefined, commit: 0 });
+    box.take(output(1, { hardState: hardState(1) }));
+    box.take(output(2, { hardState: hardState(2), entries: [batch(3)] }));
+    box.take(output(3, { entries: [batch(2)], commit: 1 }));
+    const write = box.takeWrite();
+    expect(write?.hardState?.term).toBe(2);
+    expect(write?.entries.map(({ firstIndex }) => firstIndex)).toEqual([3, 2]);
+    expect(write?.commit).toBe(1);
+    expect(box.written()).toBe(3);
+    expect(box.takeWrite()).toBeUndefined();
+  });
+
+  test("an output with nothing to write needs no write", () => {
+    const { box, sent } = outbox();
+    box.take(output(1, { messages: [message("a", 1)] }));
+    expect(sent).toEqual(["a:1"]);
+    expect(box.takeWrite()).toBeUndefined();
+    expect(() => box.written()).toThrow("was not in flight");
+    expect(() => box.take(output(1, {}))).toThrow("numbered upwards");
+  });
+});
