@@ -5,6 +5,8 @@
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { DiskError, DiskReason } from "../../packages/raft/src/disk/disk.ts";
+import { NodeDisk } from "../../packages/raft/src/disk/node-disk.ts";
 import { skipLoudly } from "../harness/skip-loudly.ts";
 import { Ext4Volume, powerCutSupport } from "../power-cut/ext4-volume.ts";
 
@@ -95,6 +97,32 @@ describe("a volume whose power is cut", () => {
     fs.closeSync(fd);
     await volume?.restore();
     expect(fs.existsSync(at("e"))).toBe(false);
+  });
+
+  test("is what the disk port says it is: failed after the cut, full when it is full", async () => {
+    const disk = new NodeDisk();
+    const reasonOf = (promise: Promise<unknown>): Promise<DiskReason | undefined> =>
+      promise.then(
+        () => undefined,
+        (error: DiskError) => error.reason,
+      );
+    const file = await disk.open(at("big"), { mode: "create" });
+    const megabyte = new Uint8Array(1 << 20).fill(1);
+    let reason: DiskReason | undefined;
+    for (let i = 0; i < 100 && reason === undefined; i++) {
+      reason = await reasonOf(file.write(megabyte, i << 20));
+    }
+    expect(reason).toBe("full");
+    await file.truncate(0);
+    await file.write(megabyte, 0);
+
+    const options = { mode: "write", dataSync: true, urgent: true } as const;
+    const log = await disk.open(at("big"), options);
+    await volume?.cut("nologflush");
+    expect(await reasonOf(log.write(megabyte, 0))).toBe("io");
+    expect(await reasonOf(file.sync())).toBe("io");
+    await Promise.allSettled([file.close(), log.close()]);
+    await volume?.restore();
   });
 
   test("is cut and restored a hundred times and stays sound", async () => {

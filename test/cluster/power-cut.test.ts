@@ -45,7 +45,7 @@ async function cutPower(
 describe.each([
   // The replica is what users have; the log alone goes through many more segments in the same time.
   { what: "replica", cuts: LONG ? 10_000 : 200, roundsPerDirectory: 25, Judge: ReplicaJudge },
-  { what: "log", cuts: LONG ? 2_000 : 100, roundsPerDirectory: 50, Judge: LogJudge },
+  { what: "log", cuts: LONG ? 2_000 : 60, roundsPerDirectory: 30, Judge: LogJudge },
 ])("a $what under real power cuts", ({ what, cuts, roundsPerDirectory, Judge }) => {
   let program = "";
   beforeAll(async () => {

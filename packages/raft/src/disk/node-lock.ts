@@ -37,10 +37,16 @@ import { DiskError } from "./disk.ts";
 import type { Disk, DiskLock } from "./disk.ts";
 import { nameOf, parentOf } from "./path.ts";
 
-/** How long a living process may take to answer; beyond it, it counts as the holder. */
-const ANSWER_PATIENCE_MS = 900;
-/** How long a candidate that answers may take to decide. */
-const DECISION_PATIENCE_MS = 10_000;
+/**
+ * A living process that does not answer for so many ticks counts as the holder. Ticks, not a length
+ * of time: a late turn of our own event loop is one tick, however long it was.
+ */
+const ANSWER_TICKS = 9;
+const TICK_MS = 100;
+/** How often a candidate that answers is asked whether it has decided. */
+const DECISION_POLLS = 2_000;
+/** How often a process is asked again that hung up without an answer, as a dying one does. */
+const ANSWER_ATTEMPTS = 100;
 const POLL_MS = 5;
 /** The room for a path in the address of a UNIX socket, on the smallest of our systems. */
 const SOCKET_PATH_BYTES_MAX = 103;
@@ -116,8 +122,9 @@ class Candidate implements DiskLock {
 
   /** Whether the lock is held now; false to start over. Rejects with `locked`. */
   async contend(): Promise<boolean> {
-    const deadline = performance.now() + DECISION_PATIENCE_MS;
-    while (await this.#mustWait(performance.now() > deadline)) await delay(POLL_MS);
+    for (let polls = 0; await this.#mustWait(polls > DECISION_POLLS); polls++) {
+      await delay(POLL_MS);
+    }
     if (!(await this.#disk.exists(this.#pathOf(this.#name)))) return false;
     this.#holds = true;
     return true;
@@ -162,10 +169,10 @@ class Candidate implements DiskLock {
   }
 
   async #ask(name: string): Promise<Finding> {
-    const deadline = performance.now() + ANSWER_PATIENCE_MS;
-    while (performance.now() < deadline) {
-      const found = await ask(this.#socketPath(name), deadline - performance.now());
+    for (let attempt = 0; attempt < ANSWER_ATTEMPTS; attempt++) {
+      const found = await ask(this.#socketPath(name));
       if (found !== undefined) return found;
+      await delay(POLL_MS);
     }
     return "silent";
   }
@@ -198,19 +205,20 @@ class Candidate implements DiskLock {
 }
 
 /** Asks the owner of a socket once; undefined where it hung up without an answer. */
-function ask(path: string, patienceMs: number): Promise<Finding | undefined> {
+function ask(path: string): Promise<Finding | undefined> {
   return new Promise((resolve) => {
     const socket = net.connect({ path });
     let text = "";
+    let ticks = 0;
+    const timer = setInterval(() => {
+      if (++ticks === ANSWER_TICKS) finish("silent");
+    }, TICK_MS);
     const finish = (found: Finding | undefined): void => {
+      clearInterval(timer);
       socket.destroy();
       resolve(found);
     };
     socket.setEncoding("utf8");
-    socket.setTimeout(Math.max(1, patienceMs), () => {
-      // After a late turn of our own loop the answer may be waiting behind this timer.
-      setImmediate(() => finish("silent"));
-    });
     socket.on("data", (part: string) => {
       text += part;
       if (text.length > ANSWER_BYTES_MAX) finish("silent");
@@ -259,8 +267,9 @@ function unlockable(path: string, error: NodeJS.ErrnoException): DiskError {
     ENOSPC: "full",
     ENOENT: "not-found",
   };
-  const message = `cannot be locked: no socket can be bound in its directory (${code})`;
-  return new DiskError(reasons[code] ?? "io", path, message, error);
+  const message = `cannot be locked: no UNIX socket can be bound in its directory (${code})`;
+  const remedy = code in reasons ? "" : "; use a local file system that can hold one";
+  return new DiskError(reasons[code] ?? "io", path, message + remedy, error);
 }
 
 function openDirectory(path: string): Promise<number> {

@@ -17,6 +17,11 @@ function filled(length: number, value: number): Uint8Array {
   return new Uint8Array(length).fill(value);
 }
 
+/** A file of one value, as length and value. */
+function shown(bytes: Uint8Array): string {
+  return bytes.every((byte) => byte === bytes[0]) ? `${bytes.length}x${bytes[0]}` : "mixed";
+}
+
 async function reasonOf(promise: Promise<unknown>): Promise<DiskReason | undefined> {
   try {
     await promise;
@@ -54,10 +59,9 @@ describe("power loss", () => {
       await b.write(filled(1100, 2), 0);
       await disk.syncDirectory(DIR);
       const after = disk.crash(new SeededRandom(seed));
-      expect(after.image("/data/a")).toEqual(filled(1100, 1));
-      return String(after.image("/data/b").every((byte) => byte === 2));
+      return `${shown(after.image("/data/a"))} ${shown(after.image("/data/b"))}`;
     });
-    expect([...seen]).toEqual(["true"]);
+    expect([...seen]).toEqual(["1100x1 1100x2"]);
   });
 
   test("keeps any subset of the sectors that were not synced", async () => {
@@ -213,7 +217,7 @@ describe("death of the process", () => {
     await file.write(filled(600, 1), 0);
     const lost = await outcomes(async (seed) => {
       const after = disk.clone().kill(new SeededRandom(seed));
-      expect(after.image("/data/a")).toEqual(filled(600, 1));
+      expect(shown(after.image("/data/a"))).toBe("600x1");
       return String(after.crash(new SeededRandom(seed)).paths().length);
     });
     expect([...lost].sort()).toEqual(["0", "1"]);
