@@ -378,6 +378,25 @@ describe("leftovers of a torn write", () => {
     expect(await textsOf(mixed)).toEqual(["1: term 0 vote - from 0@0 1@1:v1 2@1:a2"]);
   });
 
+  test("keep company only with their own: an entry of one write never follows one of another", async () => {
+    const disk = await torn();
+    const old = disk.image(path);
+    old[FIRST + RECORD + 64 + 82]! ^= 1;
+    const log = await open(disk);
+    await log.append([put(1, 2, 1, { text: "a" }), put(2, 1, 2, { text: "new" }), put(2, 2, 2)]);
+    const image = disk.kill(new SeededRandom(1)).image(path);
+    // Of the second torn write only the last record and a sector with bytes that were equal in both
+    // reached the medium: the first write is whole again, and the end of the second stands behind.
+    const from = FIRST + RECORD;
+    image.set(old.subarray(from, from + 2 * RECORD), from);
+    const mixed = await emptyDisk();
+    mixed.place(path, image);
+    expect(await textsOf(mixed)).toEqual([
+      "1: term 0 vote - from 0@0 1@1:v1 2@1:a2",
+      "2: term 0 vote - from 0@0 1@1:old1",
+    ]);
+  });
+
   test("are not taken for torn bytes again once the log was opened", async () => {
     const disk = await torn();
     await (await open(disk)).close();

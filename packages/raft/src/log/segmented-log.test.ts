@@ -7,6 +7,7 @@ import { NodeDisk } from "../disk/node-disk.ts";
 import { SimDisk } from "../disk/sim-disk.ts";
 import { InvariantViolation } from "../util/assert.ts";
 import { QuorateError } from "../util/error.ts";
+import { SeededRandom } from "../util/random.ts";
 import {
   DIRECTORY,
   ManualClock,
@@ -381,6 +382,73 @@ describe("promises about states", () => {
     });
     await log.close();
   });
+});
+
+describe("opening", () => {
+  test("fails clearly at whatever operation the disk fails, and works once it does not", async () => {
+    const disk = await emptyDisk();
+    const log = await open(disk);
+    for (let i = 1; i <= 40; i++) await log.append([put(1, i, 1, "x".repeat(100))]);
+    await log.append([put(1, 41)]);
+    const killed = disk.kill(new SeededRandom(1));
+    const rehearsal = killed.clone();
+    const opened = await open(rehearsal);
+    const { operations } = rehearsal;
+    expect(opened.recovery.rewrittenBytes).toBeGreaterThan(0);
+    await opened.close();
+    for (const effect of ["none", "some", "all"] as const) {
+      for (let n = 1; n <= operations; n++) {
+        const failing = killed.clone();
+        failing.beforeOperation = (operation) =>
+          operation.n === n ? { reason: "io", effect } : undefined;
+        const error = await failureOf(open(failing));
+        expect([n, error]).toEqual([n, expect.stringMatching(/^(STORAGE_FAILED|LOG_DAMAGED)$/)]);
+        failing.beforeOperation = undefined;
+        const again = await open(failing.crash(new SeededRandom(n)));
+        expect(again.recovered(1).lastIndex).toBe(41);
+        await again.close();
+      }
+    }
+  });
+
+  test("of a new log fails clearly as well, and leaves nothing that is in the way", async () => {
+    const rehearsal = await emptyDisk();
+    await (await open(rehearsal)).close();
+    const { operations } = rehearsal;
+    for (let n = 3; n <= operations - 2; n++) {
+      const disk = await emptyDisk();
+      disk.beforeOperation = (operation) => (operation.n === n ? { reason: "io" } : undefined);
+      const log = await open(disk).catch(() => undefined);
+      disk.beforeOperation = undefined;
+      await log?.close();
+      const again = await open(disk);
+      await again.append([put(1, 1)]);
+      await again.close();
+    }
+  });
+
+  test("that is refused access says so", async () => {
+    const disk = await emptyDisk();
+    await (await open(disk)).close();
+    disk.beforeOperation = () => ({ reason: "access" });
+    expect(await failureOf(open(disk))).toBe("DATA_DIR_INVALID");
+  });
+});
+
+test("an append is one write, a roll two more, whatever they carry", async () => {
+  const disk = await emptyDisk();
+  const log = await open(disk, { segmentBytes: 262_144, checksum: zlibCrc32 });
+  const { writes } = log.status();
+  let index = 1;
+  for (let i = 0; i < 200; i++) {
+    const batch = batchOf(index, 1, { count: 200 });
+    await log.append([{ group: 1, hardState: undefined, entries: [batch], commit: 0 }]);
+    index += 200;
+  }
+  const { segments, writes: after } = log.status();
+  expect(segments).toBeGreaterThan(5);
+  expect(after - writes).toBe(200 + 2 * (segments - 1));
+  await log.close();
 });
 
 test("segments of another size than today's are read and written on", async () => {
