@@ -21,6 +21,8 @@ interface Run {
 }
 
 const NONE: WriteCall[] = [];
+/** Stands where a run was whose calls have all ended. */
+const PASSED: Run = { firstIndex: 0, lastIndex: 0, term: 0, calls: NONE };
 
 /** The waiters of one group, by position. */
 export class WriteWaiters {
@@ -58,7 +60,8 @@ export class WriteWaiters {
       else this.#ruledOut.push(call);
     }
     while (this.#head < this.#runs.length && this.#runs[this.#head]!.lastIndex <= index) {
-      this.#head++;
+      // Not kept here until the next compaction: thousands of ended calls would grow old with it.
+      this.#runs[this.#head++] = PASSED;
     }
     if (this.#head > 64 && this.#head * 2 > this.#runs.length) this.#compact();
   }
