@@ -227,7 +227,12 @@ describe("crashes while forming", () => {
       const opened = await Promise.all(
         THREE.map((member) => opening(world, member.id, { members: THREE })),
       );
-      await world.run(2 * T);
+      // Formed or dead: a little more, and nothing new happens on that disk.
+      const isSettled = (): boolean =>
+        disk.successor !== undefined ||
+        opened.every((one) => one?.node.status().state === "running");
+      await world.when(isSettled, "formed, or dead");
+      await world.run(30);
       const rest = opened.flatMap((one, i) => (THREE[i]!.id !== id && one ? [one] : []));
       const victim = opened[offset - 1];
       if (victim !== undefined) await world.close([victim]);
@@ -242,15 +247,17 @@ describe("crashes while forming", () => {
       const all = [...rest, back!];
       await world.when(() => all.every(({ node }) => node.status().state === "running"), `${at}`);
       expect(new Set(all.map(({ node }) => node.status().clusterId)).size).toBe(1);
-      await world.until(back!.node.leader());
-      expect(await world.until(back!.node.read(total))).toBe(0);
+      if (at % 8 === 0) {
+        await world.until(back!.node.leader());
+        expect(await world.until(back!.node.write(add(at)))).toBe(at);
+      }
       await world.close(all);
     }
   });
 
   test("random starts, stops, crashes and one lost directory never make two working clusters", async () => {
     let formed = 0;
-    for (let seed = 1; seed <= 40; seed++) {
+    for (let seed = 1; seed <= 30; seed++) {
       const world = new World(seed);
       const random = new SeededRandom(seed * 7919);
       const up = new Map<string, Opened>();
@@ -263,7 +270,7 @@ describe("crashes while forming", () => {
           if (random.below(3) === 0) world.disk(id).dieAt(5 + random.below(60), random);
           const fresh = await opening(world, id, { members: THREE });
           if (fresh !== undefined) up.set(id, fresh);
-        } else {
+        } else if (random.below(2) === 0) {
           up.delete(id);
           if (random.below(2) === 0) world.crashDisk(id);
           await world.close([opened]);
@@ -282,7 +289,7 @@ describe("crashes while forming", () => {
           world.disks.set(member, disk.successor);
         }
       }
-      await world.run(3 * T);
+      await world.run(T);
       note(up, clusters);
       // Two working clusters would be two ids with a majority each of those who ever belonged.
       const working = [...clusters].filter(([, members]) => members.size >= 2);
@@ -290,7 +297,7 @@ describe("crashes while forming", () => {
       if (working.length === 1) formed++;
       await world.close([...up.values()]);
     }
-    expect(formed).toBeGreaterThan(10);
+    expect(formed).toBeGreaterThan(15);
   }, 60_000);
 });
 
