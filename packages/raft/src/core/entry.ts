@@ -104,23 +104,29 @@ export function packEntries(entries: readonly EntryFields[]): PackedEntries {
   return { bytes, count: entries.length };
 }
 
-/** Checks that foreign bytes are exactly `count` well-formed entries; throws {@link BytesError}. */
-export function validatePacked(bytes: Uint8Array, count: number): void {
+/**
+ * Checks that foreign bytes are exactly `count` well-formed entries; throws {@link BytesError}.
+ * Returns whether a configuration is among them.
+ */
+export function validatePacked(bytes: Uint8Array, count: number): boolean {
   let at = 0;
   let seen = 0;
+  let hasConfiguration = false;
   while (at < bytes.length) {
     if (bytes.length - at < ENTRY_HEAD_BYTES) throw new BytesError("entry head is cut");
     if (bytes[at]! > EntryKind.configuration) throw new BytesError(`entry kind ${bytes[at]}`);
-    if (bytes[at + 1] !== 0 || readU16(bytes, at + 2) !== 0) {
+    if (bytes[at] === EntryKind.configuration) hasConfiguration = true;
+    for (let field = 8; field < 32; field += 8) readU64(bytes, at + field);
+    if (bytes[at + 1] !== 0 || readU16(bytes, at + 2) !== 0 || readU64(bytes, at + 32) !== 0) {
       throw new BytesError("reserved bytes of an entry are not zero");
     }
-    for (let field = 8; field <= 32; field += 8) readU64(bytes, at + field);
     const end = at + ENTRY_HEAD_BYTES + readU32(bytes, at + 4);
     if (end > bytes.length) throw new BytesError("entry payload is cut");
     at = end;
     seen++;
   }
   if (seen !== count) throw new BytesError(`${seen} entries where ${count} were announced`);
+  return hasConfiguration;
 }
 
 /** What a body is sealed with. */
@@ -192,7 +198,16 @@ export class EntryBatch {
     if (readU32(body, 32) !== body.length - BODY_HEAD_BYTES) {
       throw new BytesError("batch length and body disagree");
     }
-    validatePacked(body.subarray(BODY_HEAD_BYTES), batch.count);
+    if (readU16(body, 2) !== 0 || readU32(body, 36) !== 0) {
+      throw new BytesError("reserved bytes of a batch are not zero");
+    }
+    if (batch.firstIndex < 1 || !Number.isSafeInteger(batch.lastIndex)) {
+      throw new BytesError(`batch from index ${batch.firstIndex}`);
+    }
+    const hasConfiguration = validatePacked(body.subarray(BODY_HEAD_BYTES), batch.count);
+    if (body[1] !== (hasConfiguration ? FLAG_CONFIGURATION : 0)) {
+      throw new BytesError(`batch flags ${body[1]} do not fit its entries`);
+    }
     return batch;
   }
 
