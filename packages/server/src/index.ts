@@ -1,6 +1,6 @@
 /**
- * The key-value server as a library: the state machine, to be replicated within another program, and
- * a whole member, as `quorate start` runs it.
+ * The key-value server as a library: the state machine, to be replicated within another program,
+ * and a whole member, as `quorate start` runs it.
  */
 export { memberConfig } from "./config/member-config.ts";
 export type { ConfigSources, MemberConfig } from "./config/member-config.ts";

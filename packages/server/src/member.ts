@@ -1,9 +1,11 @@
 /**
- * One running member: the replica, its store and its HTTP face, opened and closed in the right order.
+ * One running member: the replica, its store and its HTTP face, opened and closed in the right
+ * order.
  *
- * Opening: the replica before anybody can reach the HTTP face, because it may refuse for a dozen good
- * reasons. But the face is built before it, because that takes long enough to delay a heartbeat. Closing: the replica first again, so that every waiting request gets its answer
- * over a connection that is still there.
+ * Opening: the replica before anybody can reach the HTTP face, because it may refuse for a dozen
+ * good reasons. But the face is built before it, because that takes long enough to delay a
+ * heartbeat. Closing: the replica first again, so that every waiting request gets its answer over a
+ * connection that is still there.
  */
 import type { FastifyInstance } from "fastify";
 import { openReplica, QuorateError } from "quorate";

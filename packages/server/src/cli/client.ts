@@ -1,10 +1,10 @@
 /**
  * Asking members over HTTP, with fail-over.
  *
- * A request goes from endpoint to endpoint until one answers. A write is sent again only where it is
- * certain that it had no effect: the connection was refused, or the answer says `not-done`. A write
- * whose connection broke is an unknown outcome, and is told as that instead of being repeated. While
- * members answer that there is no leader, the round is repeated until time is up.
+ * A request goes from endpoint to endpoint until one answers. A write is sent again only where it
+ * is certain that it had no effect: the connection was refused, or the answer says `not-done`. A
+ * write whose connection broke is an unknown outcome, and is told as that instead of being
+ * repeated. While members answer that there is no leader, the round is repeated until time is up.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { QuorateError } from "quorate";

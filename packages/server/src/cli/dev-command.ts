@@ -8,9 +8,9 @@
  * ```
  *
  * No process is ever left behind: the first Ctrl-C ends all members in order and waits, the second
- * kills them; a member that does not end in time is killed; and if this process dies, the members see
- * their channel close and end by themselves. A member whose exit code says that starting it again
- * would change nothing (wrong options, damaged data, a port in use) ends the whole cluster.
+ * kills them; a member that does not end in time is killed; and if this process dies, the members
+ * see their channel close and end by themselves. A member whose exit code says that starting it
+ * again would change nothing (wrong options, damaged data, a port in use) ends the whole cluster.
  */
 import { readFileSync } from "node:fs";
 import { DevMember } from "./dev-member.ts";
@@ -175,8 +175,8 @@ class DevCluster {
   }
 
   /**
-   * Under `npm start` there is a shell in between that passes no signal on: when npm or the shell was
-   * ended, nobody would end this process. A parent that is gone shows as another parent.
+   * Under `npm start` there is a shell in between that passes no signal on: when npm or the shell
+   * was ended, nobody would end this process. A parent that is gone shows as another parent.
    */
   #watchParents(): NodeJS.Timeout | undefined {
     if (process.env["npm_lifecycle_event"] === undefined) return undefined;

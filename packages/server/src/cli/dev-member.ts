@@ -2,8 +2,8 @@
  * One member of a local cluster as a supervised process.
  *
  * The child hears of its end by the channel to it being closed: on purpose, or because this process
- * is gone. If it does not end in time it is killed. Its output goes straight into its log file, which
- * costs this process nothing and is complete whatever happens.
+ * is gone. If it does not end in time it is killed. Its output goes straight into its log file,
+ * which costs this process nothing and is complete whatever happens.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -102,7 +102,7 @@ export class DevMember {
   }
 }
 
-/** The options of a member are arguments: variables meant for `quorate start` must not change them. */
+/** The options of a member are arguments: variables for `quorate start` must not change them. */
 function childEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("QUORATE_"));
   return { ...Object.fromEntries(kept), [SUPERVISED_VARIABLE]: "1" };

@@ -1,6 +1,6 @@
 /**
- * Where the members of a local cluster are, and whether they can be there: the plan is checked before
- * the first process is started, so that what is wrong is told in one sentence.
+ * Where the members of a local cluster are, and whether they can be there: the plan is checked
+ * before the first process is started, so that what is wrong is told in one sentence.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";

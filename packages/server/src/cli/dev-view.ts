@@ -1,6 +1,6 @@
 /**
- * What `quorate dev` shows: the members, who leads, and what to try. Until somebody leads, a terminal
- * shows a line that moves.
+ * What `quorate dev` shows: the members, who leads, and what to try. Until somebody leads, a
+ * terminal shows a line that moves.
  */
 import type { DevMemberPlan } from "./dev-member.ts";
 import { alignRows, stylesOf } from "./terminal.ts";

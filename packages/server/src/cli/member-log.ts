@@ -1,6 +1,6 @@
 /**
- * What happens in a member, as log lines: one per event that somebody would want to know of, with the
- * term where there is one, and the reason where there is one.
+ * What happens in a member, as log lines: one per event that somebody would want to know of, with
+ * the term where there is one, and the reason where there is one.
  */
 import type { Logger } from "pino";
 import type { ReplicaEvent } from "quorate";

@@ -9,5 +9,6 @@ const SUPPORTED_MAJOR = 22;
 export function nodeNotice(version: string): string | undefined {
   const major = Number(version.split(".", 1)[0]);
   if (major >= SUPPORTED_MAJOR) return undefined;
-  return `Node ${major} no longer gets security fixes; Node ${SUPPORTED_MAJOR} or later is recommended.`;
+  const remedy = `Node ${SUPPORTED_MAJOR} or later is recommended`;
+  return `Node ${major} no longer gets security fixes; ${remedy}.`;
 }

@@ -1,6 +1,6 @@
 /**
- * The command line in this process, with a terminal of strings; members are HTTP faces over a replica
- * in memory.
+ * The command line in this process, with a terminal of strings; members are HTTP faces over a
+ * replica in memory.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";

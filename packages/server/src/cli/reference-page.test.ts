@@ -10,23 +10,25 @@ const COMMANDS = ["start", "dev", "put", "get", "delete", "list", "status"];
 
 const HEAD = `# Command line
 
-\`quorate\` comes with the package \`quorate-server\`. \`start\` and \`dev\` run members; the others talk to
-running ones over HTTP.
+\`quorate\` comes with the package \`quorate-server\`. \`start\` and \`dev\` run members; the
+others talk to running ones over HTTP.
 
-- A client command asks the endpoints in their order until one answers. A *read* is repeated on the
-  next endpoint after any failure. A *write* is repeated only where it is certain that it had no effect:
-  the connection was refused, or the answer says \`not-done\`. A write whose connection broke ends with
-  exit code 5: it may have happened or may yet.
-- While members answer that there is no leader, the round is repeated until \`--timeout\` has passed.
-- \`get\` writes the bytes of the value and nothing else; in a terminal, and only there, it adds a line
-  end where the value has none.
+- A client command asks the endpoints in their order until one answers. A *read* is repeated on
+  the next endpoint after any failure. A *write* is repeated only where it is certain that it had
+  no effect: the connection was refused, or the answer says \`not-done\`. A write whose connection
+  broke ends with exit code 5: it may have happened or may yet.
+- While members answer that there is no leader, the round is repeated until \`--timeout\` has
+  passed.
+- \`get\` writes the bytes of the value and nothing else; in a terminal, and only there, it adds a
+  line end where the value has none.
 - Colours appear in a terminal only, and not where \`NO_COLOR\` is set.
-- \`start\` ends with 0 after SIGINT or SIGTERM, and otherwise with the code of what made it end. Its
-  options are described in [configuration.md](configuration.md), its log lines are JSON unless they
-  go to a terminal.
-- \`dev\` keeps data and logs under \`--data\`, one folder or file per member. It starts a crashed member
-  again, with growing pauses; a member that cannot start for a lasting reason ends all. The first Ctrl-C
-  ends all members in order, the second kills them. If \`dev\` itself is killed, its members end, too.
+- \`start\` ends with 0 after SIGINT or SIGTERM, and otherwise with the code of what made it end.
+  Its options are described in [configuration.md](configuration.md), its log lines are JSON unless
+  they go to a terminal.
+- \`dev\` keeps data and logs under \`--data\`, one folder or file per member. It starts a crashed
+  member again, with growing pauses; a member that cannot start for a lasting reason ends all. The
+  first Ctrl-C ends all members in order, the second kills them. If \`dev\` itself is killed, its
+  members end, too.
 
 `;
 

@@ -2,7 +2,8 @@
  * `quorate start`: one member, until a signal or a failure ends it.
  *
  * It ends with 0 after SIGINT or SIGTERM, with the code of the error table where it cannot start or
- * fails while it runs. As a child of `quorate dev` it leaves Ctrl-C to its parent, and ends with it.
+ * fails while it runs. As a child of `quorate dev` it leaves Ctrl-C to its parent, and ends with
+ * it.
  */
 import { readdirSync } from "node:fs";
 import type { Logger } from "pino";

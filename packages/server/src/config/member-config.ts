@@ -1,7 +1,7 @@
 /**
  * From flags, environment and file to the configuration of a member. A flag wins over a variable, a
- * variable over the file, the file over the default. Whatever is wrong is told by name and by where it
- * was said, before anything is opened.
+ * variable over the file, the file over the default. Whatever is wrong is told by name and by where
+ * it was said, before anything is opened.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

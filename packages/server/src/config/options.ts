@@ -1,7 +1,7 @@
 /**
  * Every option of a member in one table. It makes the flags and help of `quorate start`, the
- * environment variables, the keys of the configuration file, the checks (schema.ts) and the reference
- * page (reference-page.ts). An option that is not here does not exist.
+ * environment variables, the keys of the configuration file, the checks (schema.ts) and the
+ * reference page (reference-page.ts). An option that is not here does not exist.
  */
 
 /** What kind of value an option has. */
@@ -51,7 +51,7 @@ export const START_OPTIONS = {
   members: {
     type: "members",
     flag: "--members <list>",
-    text: "how an empty directory begins: all members as n1=host:port,n2=host:port,…, the same list on each",
+    text: "how an empty directory begins: as n1=host:port,n2=host:port,…, the same list on each",
     otherwise: "the directory says who is a member",
   },
   bootstrap: {

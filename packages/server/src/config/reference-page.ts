@@ -26,10 +26,10 @@ function sectionOf([name, row]: readonly [OptionName, OptionRow]): string {
 
 const HEAD = `# Configuration of a member
 
-\`quorate start\` takes every option as a flag, as an environment variable, or from a JSON file that
-\`--config <file>\` or \`${CONFIG_VARIABLE}\` names. A flag wins over a variable, a variable over the file,
-the file over the default. What is unknown, out of bounds or contradictory is refused with exit code 2
-before anything is opened.
+\`quorate start\` takes every option as a flag, as an environment variable, or from a JSON file
+that \`--config <file>\` or \`${CONFIG_VARIABLE}\` names. A flag wins over a variable, a
+variable over the file, the file over the default. What is unknown, out of bounds or
+contradictory is refused with exit code 2 before anything is opened.
 
 \`\`\`json
 {
@@ -40,7 +40,7 @@ before anything is opened.
 }
 \`\`\`
 
-\`${flagOf("members")}\` and \`${flagOf("bootstrap")}\` say how an *empty* directory begins. On later
-starts they change nothing: who is a member is in the log by then.
+\`${flagOf("members")}\` and \`${flagOf("bootstrap")}\` say how an *empty* directory begins. On
+later starts they change nothing: who is a member is in the log by then.
 
 `;

@@ -95,6 +95,11 @@ describe("over a socket", () => {
     await aborted;
   });
 
+  test("slow clients and floods are bounded", () => {
+    const { headersTimeout, requestTimeout, maxConnections } = app.server;
+    expect([headersTimeout, requestTimeout, maxConnections]).toEqual([10_000, 30_000, 100]);
+  });
+
   test("a served client ends nothing", async () => {
     await fetch(`http://127.0.0.1:${port}/kv/k`, { method: "PUT", body: "1" });
     await app.close();

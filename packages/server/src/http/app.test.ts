@@ -1,6 +1,6 @@
 /**
- * The HTTP face over a replica that applies at once, in memory: every route, header and status code.
- * Errors of the replica are thrown by hand, because each has to arrive as its own status.
+ * The HTTP face over a replica that applies at once, in memory: every route, header and status
+ * code. Errors of the replica are thrown by hand, because each has to arrive as its own status.
  */
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from "fastify";
 import { ERROR_CODES, QuorateError } from "quorate";

@@ -1,9 +1,10 @@
 /**
  * The key-value routes.
  *
- * A key is a path segment (`/kv/a%2Fb`) or the parameter `key` (`/kv?key=a/b`), which also reaches `.`
- * and `..`: clients fold those away in paths. Reads are linearizable on every member unless `local` is
- * asked for. A value is answered as the raw bytes that were put; its revision is in `ETag` and in
+ * A key is a path segment (`/kv/a%2Fb`) or the parameter `key` (`/kv?key=a/b`), which also reaches
+ * `.` and `..`: clients fold those away in paths. Reads are linearizable on every member unless
+ * `local` is asked for. A value is answered as the raw bytes that were put; its revision is in
+ * `ETag` and in
  * `X-Quorate-Revision`.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";

@@ -1,10 +1,11 @@
 /**
- * Conditional requests (RFC 9110, section 13) on revisions. The entity tag of a key is its revision in
- * quotes, so that compare-and-set is plain HTTP: `If-Match: "17"` writes only over revision 17,
+ * Conditional requests (RFC 9110, section 13) on revisions. The entity tag of a key is its revision
+ * in quotes, so that compare-and-set is plain HTTP: `If-Match: "17"` writes only over revision 17,
  * `If-Match: *` only over something, `If-None-Match: *` only over nothing.
  *
- * What RFC 9110 would allow beyond that (lists of tags, `If-None-Match` with a tag on a write) has no
- * use here and is refused, because ignoring a condition would turn it into an unconditional write.
+ * What RFC 9110 would allow beyond that (lists of tags, `If-None-Match` with a tag on a write) has
+ * no use here and is refused, because ignoring a condition would turn it into an unconditional
+ * write.
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Condition } from "../store/command.ts";

@@ -1,6 +1,6 @@
 /**
- * `/status` for people and programs that want to know, `/health` for load balancers and supervisors.
- * Both answer in every state of the member and never wait for the cluster.
+ * `/status` for people and programs that want to know, `/health` for load balancers and
+ * supervisors. Both answer in every state of the member and never wait for the cluster.
  */
 import type { FastifyInstance } from "fastify";
 import { QuorateError } from "quorate";

@@ -1,8 +1,8 @@
 /**
  * `/status` as JSON. The first two parts, `cluster` and `log`, have the shape that the key-value
- * service of CKite made known (its second generation), as strict JSON: members by address, durations
- * as `4.minutes+47.seconds+214.milliseconds`, `Never` for a follower that has not answered yet. What
- * it had no place for stands in `member`, `members` and the parts after them.
+ * service of CKite made known (its second generation), as strict JSON: members by address,
+ * durations as `4.minutes+47.seconds+214.milliseconds`, `Never` for a follower that has not
+ * answered yet. What it had no place for stands in `member`, `members` and the parts after them.
  */
 import type { FollowerStatus, ReplicaStatus } from "quorate";
 import type { StoreSize } from "../store/command.ts";

@@ -1,10 +1,10 @@
 /**
  * Request targets: path and query, read strictly.
  *
- * The router's own decoding is not used, because a key must come through exactly: `a%2Fb` is one key
- * with a slash in it, a `+` in the path is a plus, and bytes that are not UTF-8 are refused instead of
- * being replaced. Percent-decoding gives bytes, one per char, which is already the form in which the
- * store holds keys.
+ * The router's own decoding is not used, because a key must come through exactly: `a%2Fb` is one
+ * key with a slash in it, a `+` in the path is a plus, and bytes that are not UTF-8 are refused
+ * instead of being replaced. Percent-decoding gives bytes, one per char, which is already the form
+ * in which the store holds keys.
  */
 import type { Key } from "../store/key.ts";
 import { keyToText } from "../store/key.ts";
@@ -15,7 +15,7 @@ export type Parameters = ReadonlyMap<string, string>;
 
 const NO_PARAMETERS: Parameters = new Map();
 
-/** What stands behind the first segment of the path, still encoded: `a%2Fb/c` of `/kv/a%2Fb/c?x`. */
+/** What is behind the first segment of the path, still encoded: `a%2Fb/c` of `/kv/a%2Fb/c?x`. */
 export function restOfPath(url: string): string {
   const from = url.indexOf("/", 1) + 1;
   const query = url.indexOf("?", from);
@@ -63,8 +63,8 @@ export function checkKey(key: Key, keyBytesMax: number): Key {
 }
 
 /**
- * The parameters of a URL. Unknown and repeated ones are refused: a misspelt `local` or `prefix` would
- * otherwise be answered with something else than was asked for.
+ * The parameters of a URL. Unknown and repeated ones are refused: a misspelt `local` or `prefix`
+ * would otherwise be answered with something else than was asked for.
  */
 export function parametersOf(url: string, known: readonly string[]): Parameters {
   const start = url.indexOf("?");

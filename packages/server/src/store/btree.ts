@@ -1,14 +1,14 @@
 /**
  * An ordered map with copies that cost nothing: a B+-tree, copied on write.
  *
- * Keys are *binary strings*: every char is one byte (0 to 255), so that `<` compares bytes. Every node
- * carries the epoch of the tree that may change it. `clone()` gives both trees a new epoch; from then
- * on each of them copies a shared node before it changes it, once, and a change costs at most the
- * depth of the tree in copied nodes. Without clones around, changes are made in place.
+ * Keys are *binary strings*: every char is one byte (0 to 255), so that `<` compares bytes. Every
+ * node carries the epoch of the tree that may change it. `clone()` gives both trees a new epoch;
+ * from then on each of them copies a shared node before it changes it, once, and a change costs at
+ * most the depth of the tree in copied nodes. Without clones around, changes are made in place.
  *
  * Invariants, checked by `check()` in the tests:
  *  - all leaves have the same depth; keys ascend strictly;
- *  - every node except the root holds between NODE_MIN and NODE_MAX keys (leaf) or children (branch);
+ *  - every node except the root has NODE_MIN to NODE_MAX keys (leaf) or children (branch);
  *  - `keys[i]` of a branch: above every key under `children[i]`, at most the first under
  *    `children[i + 1]`.
  *

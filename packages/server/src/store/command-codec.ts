@@ -14,9 +14,9 @@
  *  16 + k     …  put: the value, up to the end; delete: nothing
  * ```
  *
- * The length of the value is the length of the command: the log knows it and guards it by a checksum.
- * Whatever is not exactly this is refused by a {@link CommandFormatError}: a command of a newer
- * version must stop the member rather than be applied as something else.
+ * The length of the value is the length of the command: the log knows it and guards it by a
+ * checksum. Whatever is not exactly this is refused by a {@link CommandFormatError}: a command of a
+ * newer version must stop the member rather than be applied as something else.
  */
 import type { Codec } from "quorate";
 import { NO_CONDITION } from "./command.ts";

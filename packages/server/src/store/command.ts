@@ -1,8 +1,8 @@
 /**
  * What the store is asked: commands change it, queries do not.
  *
- * The *revision* of a write is its position in the replicated log: it grows from write to write over
- * the whole store, with gaps, and is the same on every member.
+ * The *revision* of a write is its position in the replicated log: it grows from write to write
+ * over the whole store, with gaps, and is the same on every member.
  */
 import type { Returns } from "quorate";
 import type { Key } from "./key.ts";
@@ -56,6 +56,7 @@ export interface DeleteCommand extends Returns<DeleteDone | Conflict> {
   readonly condition: Condition;
 }
 
+/** Everything that changes the store. */
 export type KvCommand = PutCommand | DeleteCommand;
 
 /** A value and the revision at which it was written. Values are never changed in place. */
@@ -96,6 +97,7 @@ export interface ListQuery extends Returns<Page> {
   readonly withValues: boolean;
 }
 
+/** Everything that is asked of it. */
 export type KvQuery = GetQuery | ListQuery;
 
 /** How much of the store there is. */

@@ -1,7 +1,7 @@
 /**
- * Keys. In the store a key is bytes, held as a *binary string*: one char per byte, so that comparing
- * strings compares bytes, and a key costs one byte of memory per byte. Outside, over HTTP and on the
- * command line, a key is text, and its bytes are the UTF-8 of that text.
+ * Keys. In the store a key is bytes, held as a *binary string*: one char per byte, so that
+ * comparing strings compares bytes, and a key costs one byte of memory per byte. Outside, over HTTP
+ * and on the command line, a key is text, and its bytes are the UTF-8 of that text.
  */
 
 /** A key as the store holds it: every char is one byte. */
@@ -9,7 +9,7 @@ export type Key = string;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The key of a text: its UTF-8 bytes. Lone surrogates are not text: check `isWellFormed` before. */
+/** The key of a text: its UTF-8 bytes. A lone surrogate is no text: check `isWellFormed` before. */
 export function keyFromText(text: string): Key {
   for (let i = 0; i < text.length; i++) {
     if (text.charCodeAt(i) > 0x7f) return Buffer.from(text, "utf8").toString("latin1");

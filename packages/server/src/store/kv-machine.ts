@@ -2,11 +2,13 @@
  * The replicated key-value store: a state machine over an ordered copy-on-write tree.
  *
  * - Deterministic: what a command does depends on the command, its position and the store alone.
- * - A refused condition is a result, never an exception: a throwing `apply` would stop every member.
+ * - A refused condition is a result, never an exception: a throwing `apply` would stop every
+ *   member.
  * - Values are copied on the way in, each into memory of its own: what is stored pins no receive
- *   buffer and no log batch, and lies off the V8 heap where it is larger than 64 bytes. Afterwards no
- *   value is changed in place, so a reader may hand one out without copying it again.
- * - `snapshot()` takes a clone of the tree, in constant time, and reads it out while `apply` goes on.
+ *   buffer and no log batch, and lies off the V8 heap where it is larger than 64 bytes. Afterwards
+ *   no value is changed in place, so a reader may hand one out without copying it again.
+ * - `snapshot()` takes a clone of the tree, in constant time, and reads it out while `apply` goes
+ *   on.
  */
 import type { Applied, ResultOf, StateMachine } from "quorate";
 import { BTree } from "./btree.ts";

@@ -11,9 +11,9 @@
  *          v  value
  * ```
  *
- * Items ascend strictly by key; nothing follows the last one. The stream has no checksum of its own:
- * a snapshot file and its transfer are checked as a whole by the engine, and only a complete one is
- * read here. Whatever is not exactly this is refused, and the store stays as it was.
+ * Items ascend strictly by key; nothing follows the last one. The stream has no checksum of its
+ * own: a snapshot file and its transfer are checked as a whole by the engine, and only a complete
+ * one is read here. Whatever is not exactly this is refused, and the store stays as it was.
  */
 import { BTree } from "./btree.ts";
 import type { Item } from "./command.ts";
