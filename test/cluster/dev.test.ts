@@ -81,7 +81,10 @@ test("Ctrl-C before anybody leads ends everything as well, a second one at once"
   process.kill(await pidOf(dev, 0), "SIGSTOP");
   process.kill(twice.pid, "SIGINT");
   await waitUntil("it ends its members", END_MS, () => /ending all members/.test(twice.output));
-  process.kill(twice.pid, "SIGINT");
+  await waitUntil("another Ctrl-C ends it at once", END_MS, () => {
+    if (twice.running) process.kill(twice.pid, "SIGINT");
+    return !twice.running;
+  });
   expect(await twice.ended).toEqual({ code: 130, signal: null });
   await nothingRuns(dev);
 });

@@ -31,6 +31,8 @@ const PARENT_POLL_MS = 500;
 /** Exit codes after which another start would end the same way. */
 const FINAL_CODES: ReadonlySet<number | null> = new Set([2, 6, 7]);
 const INTERRUPTED = 130;
+/** Signals this close together are one. */
+const SAME_SIGNAL_MS = 500;
 
 /** Runs a local cluster until it is told to end; gives the exit code. */
 export async function runDev(flags: DevFlags, terminal: Terminal): Promise<number> {
@@ -156,14 +158,17 @@ class DevCluster {
 
   /** Ctrl-C, a signal, the terminal or the parent process going away. */
   #listenForEnd(): () => void {
-    let signals = 0;
+    let firstMs: number | undefined;
     const onSignal = (): void => {
-      signals++;
-      if (signals === 1) this.#end(undefined);
-      else {
-        this.#killAll();
-        process.exit(INTERRUPTED);
+      const nowMs = performance.now();
+      firstMs ??= nowMs;
+      // One Ctrl-C may come twice: from the terminal, and passed on by npm or `timeout`.
+      if (nowMs - firstMs < SAME_SIGNAL_MS) {
+        this.#end(undefined);
+        return;
       }
+      this.#killAll();
+      process.exit(INTERRUPTED);
     };
     const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
     for (const name of names) process.on(name, onSignal);

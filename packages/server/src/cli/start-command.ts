@@ -44,6 +44,8 @@ export async function runStart(
 }
 
 async function serve(config: MemberConfig, log: Logger, ending: Ending): Promise<number> {
+  // A defect ends the process, as it should; its last line is in the log like all others.
+  process.once("uncaughtExceptionMonitor", (error) => log.fatal({ err: error }, error.message));
   notices(config, log);
   const member = await startMember(config, {
     event: (event) => {
