@@ -104,7 +104,9 @@ export class Compactor {
   }
 
   #isWorthMoving(oldest: Segment): boolean {
-    const { live, pool } = this.#options;
+    const { live, pool, health } = this.#options;
+    // Moving needs room itself: a release must not wait for space.
+    if (health.state === "full") return false;
     if (live.of(oldest.sequence) * MOVED_PART <= oldest.size) return true;
     return pool.bytes > GROWTH_MAX * (live.total + oldest.size);
   }

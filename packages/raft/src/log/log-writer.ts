@@ -113,6 +113,7 @@ export class LogWriter {
 
   /** Writes all of a job. One write where it fits into the current segment. */
   async run(job: Job): Promise<void> {
+    this.#options.health.check();
     while (!job.done) {
       if (!this.#turn.tryTake()) await this.#turn.take();
       let blocked: boolean;
