@@ -104,6 +104,10 @@ async function fixture(options: {
     await script.release(2, script.model.lastIndex(2) - 1);
   }
   await fill2(script, options.segments, options.textLength);
+  // Writes of one record, each proven by the mark of the next one alone.
+  for (let i = 0; i < 3; i++) {
+    await script.append(entries(1, script.model.lastIndex(1) + 1, 85, 20));
+  }
   // The last write: several records, none of them proven by a mark unless the log settles.
   const last1 = script.model.lastIndex(1);
   const last2 = script.model.lastIndex(2);
@@ -122,6 +126,8 @@ async function fixture(options: {
   else left = disk.kill(new SeededRandom(1));
   const image = imageOf(left);
   const layout = layoutOf(image);
+  const last = layout.records.filter((record) => record.segment === layout.tail.segment);
+  expect(new Set(last.map((record) => record.mark.offset)).size).toBeGreaterThan(4);
   return { image, layout, summaries: summariesOf(layout, script.after, image), checked: new Map() };
 }
 
@@ -219,7 +225,7 @@ describe("one bit flipped, at every byte", () => {
 
   test("of small segments, settled, the oldest ones recycled", async () => {
     const f = await fixture({
-      segmentBytes: 4_096,
+      segmentBytes: 6_144,
       segments: 3,
       textLength: 300,
       settled: true,
@@ -231,7 +237,7 @@ describe("one bit flipped, at every byte", () => {
 
   test("of small segments, not settled, the oldest ones recycled", async () => {
     const f = await fixture({
-      segmentBytes: 4_096,
+      segmentBytes: 6_144,
       segments: 3,
       textLength: 300,
       settled: false,
@@ -246,7 +252,7 @@ describe("cut at every byte", () => {
   let unsettled: Fixture;
 
   beforeAll(async () => {
-    const options = { segmentBytes: 4_096, segments: 2, textLength: 200 };
+    const options = { segmentBytes: 6_144, segments: 2, textLength: 200 };
     settled = await fixture({ ...options, settled: true });
     unsettled = await fixture({ ...options, settled: false });
   });
@@ -298,7 +304,7 @@ describe("cut at every byte", () => {
 
 describe("a missing file", () => {
   test("any one of the sequence is damage that names it", async () => {
-    const f = await fixture({ segmentBytes: 4_096, segments: 4, textLength: 200, settled: true });
+    const f = await fixture({ segmentBytes: 6_144, segments: 4, textLength: 200, settled: true });
     const used = logsOf(f).slice(0, 4);
     for (const path of used) {
       const bytes = f.image.get(path)!;
@@ -309,7 +315,7 @@ describe("a missing file", () => {
   });
 
   test("the one that was only prepared may be missing: nothing was in it", async () => {
-    const f = await fixture({ segmentBytes: 4_096, segments: 2, textLength: 200, settled: true });
+    const f = await fixture({ segmentBytes: 6_144, segments: 2, textLength: 200, settled: true });
     f.image.delete(logsOf(f).at(-1)!);
     await check(f, { kind: "open", ...f.layout.tail }, () => "without the prepared one");
   });
@@ -317,7 +323,7 @@ describe("a missing file", () => {
 
 describe("a file that does not belong", () => {
   test("a segment under another number, or of another log, is refused", async () => {
-    const f = await fixture({ segmentBytes: 4_096, segments: 2, textLength: 200, settled: true });
+    const f = await fixture({ segmentBytes: 6_144, segments: 2, textLength: 200, settled: true });
     const [first, second] = logsOf(f) as [string, string];
     const bytes = f.image.get(second)!;
     f.image.set(second, f.image.get(first)!);
@@ -331,7 +337,7 @@ describe("a file that does not belong", () => {
   });
 
   test("a newer format version is named as such", async () => {
-    const f = await fixture({ segmentBytes: 4_096, segments: 2, textLength: 200, settled: true });
+    const f = await fixture({ segmentBytes: 6_144, segments: 2, textLength: 200, settled: true });
     const [first] = logsOf(f) as [string];
     const bytes = f.image.get(first)!;
     bytes[8] = 2;
@@ -342,7 +348,7 @@ describe("a file that does not belong", () => {
 
 describe("refusing", () => {
   test("changes nothing, and names file, offset and remedy", async () => {
-    const f = await fixture({ segmentBytes: 4_096, segments: 3, textLength: 200, settled: true });
+    const f = await fixture({ segmentBytes: 6_144, segments: 3, textLength: 200, settled: true });
     const path = logsOf(f)[1]!;
     const disk = diskOf(f.image);
     disk.flip(path, 1_700, 4);
@@ -355,7 +361,7 @@ describe("refusing", () => {
   });
 
   test("a file that cannot be read is refused with the cause", async () => {
-    const f = await fixture({ segmentBytes: 4_096, segments: 3, textLength: 200, settled: true });
+    const f = await fixture({ segmentBytes: 6_144, segments: 3, textLength: 200, settled: true });
     const path = logsOf(f)[1]!;
     const disk = diskOf(f.image);
     disk.spoil(path, 2_000, 1);
