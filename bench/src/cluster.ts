@@ -57,6 +57,17 @@ export class Cluster {
     }
   }
 
+  /**
+   * Runs the load without measuring. A member that has been up for a moment runs half compiled; what
+   * is measured is one that has been up for long.
+   */
+  async warmUp(options: WindowOptions, forMs: number): Promise<void> {
+    const { outstanding, valueBytes } = options;
+    await this.#leader.ask({ type: "start", outstanding, valueBytes });
+    await sleep(forMs);
+    await this.#leader.ask({ type: "stop" });
+  }
+
   /** Runs the load on the leader and measures one window of it. */
   async measure(options: WindowOptions): Promise<Window> {
     const leader = this.#leader;

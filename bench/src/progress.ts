@@ -17,10 +17,16 @@ export class Progress {
   /** One more step begins. */
   step(label: string): void {
     this.#done++;
+    this.note(label);
+  }
+
+  /** Says what goes on. */
+  note(label: string): void {
     if (!this.#stream.isTTY) return;
-    const filled = Math.round((WIDTH * this.#done) / this.#steps);
+    const done = Math.max(0, this.#done);
+    const filled = Math.round((WIDTH * done) / this.#steps);
     const bar = "█".repeat(filled) + "░".repeat(WIDTH - filled);
-    this.#stream.write(`\r\u001b[2K${bar} ${this.#done}/${this.#steps} ${label}`);
+    this.#stream.write(`\r\u001b[2K${bar} ${done}/${this.#steps} ${label}`);
   }
 
   end(): void {

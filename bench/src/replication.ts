@@ -10,6 +10,9 @@ import type { BenchOptions } from "./options.ts";
 import type { Progress } from "./progress.ts";
 import type { SystemName } from "./protocol.ts";
 
+/** Under the highest load, in every fresh cluster, before anything is measured. */
+const FIRST_WARM_UP_MS = 4_000;
+
 /** All windows of one system at one load, in the order they were measured. */
 export interface Series {
   readonly system: SystemName;
@@ -47,6 +50,9 @@ async function measureRound(
   try {
     const cluster = await Cluster.start(series[0]!.system, directory, options.nodeFlags);
     try {
+      const most = Math.max(...options.outstanding);
+      progress.note(`${series[0]!.system}, warming up`);
+      await cluster.warmUp({ ...options, outstanding: most }, FIRST_WARM_UP_MS);
       for (const one of series) {
         progress.step(`${one.system}, ${one.outstanding} outstanding`);
         one.windows.push(await cluster.measure({ ...options, outstanding: one.outstanding }));

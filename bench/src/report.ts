@@ -100,7 +100,7 @@ export function markdown(
     ...table.map((line) => `| ${line.join(" | ")} |`),
     "",
     `Medians of ${options.runs} interleaved runs (lowest–highest), ${options.windowMs / 1000} s each ` +
-      `after ${options.warmUpMs / 1000} s of warm-up; values of ${options.valueBytes} bytes; three ` +
+      `after ${options.warmUpMs / 1000} s of warm-up, on members warmed up by the highest load before; values of ${options.valueBytes} bytes; three ` +
       "processes on one machine. CPU is user and system time of the whole process per entry.",
     "",
     `- Machine: ${e.processor}, ${e.cores} cores, ${e.memoryGiB} GiB; ${e.kernel}; Node ${e.node}`,
