@@ -136,6 +136,33 @@ describe("the truth about a write", () => {
     await world.close(all);
   });
 
+  test("forwarded over a connection that is lost is unknown soon, though the leader is known", async () => {
+    const world = new World();
+    const { all, leader, followers } = await world.served(3, { callTimeoutMs: 60_000 });
+    const asker = followers[0]!;
+    leader.transport.dropWhen((_to, _group, message) => message.type === "forward-response");
+    const write = world.timed(asker.node.write(add(9)));
+    await world.run(3);
+    world.network.cut(asker.transport.address, leader.transport.address);
+    world.network.heal(asker.transport.address, leader.transport.address);
+    const ended = await write;
+    expect(ended.error).toMatchObject({ code: "OUTCOME_UNKNOWN", outcome: "unknown" });
+    expect(ended.ms).toBeLessThanOrEqual(T);
+    expect(asker.node.status().leader).toBe(leader.node.id);
+    expect(leader.machine.total).toBe(9);
+    await world.close(all);
+  });
+
+  test("with no time left is not even proposed", async () => {
+    const world = new World();
+    const { all, leader } = await world.served(3);
+    const error = await world.until(errorOf(leader.node.write(add(), { timeoutMs: 0 })));
+    expect(error).toMatchObject({ code: "TIMEOUT", outcome: "not-done" });
+    await world.run(20);
+    expect(leader.machine.applies).toBe(0);
+    await world.close(all);
+  });
+
   test("sent to a member that does not lead is answered so, and passed on to nobody", async () => {
     const world = new World();
     const { all, followers } = await world.served(3);

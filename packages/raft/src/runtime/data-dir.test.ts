@@ -91,6 +91,20 @@ describe("opening a directory", () => {
     },
   );
 
+  test("whose log directory is empty or holds no log is refused before anything is made", async () => {
+    const world = await used();
+    const disk = world.disk("n1");
+    for (const path of disk.paths().filter((name) => name.includes("/log/"))) {
+      await disk.remove(path);
+    }
+    expect(await refusal(world, { bootstrap: true })).toMatch(/\/log is missing or empty/);
+    // Not empty, but nothing in it is a log: found once the log is open.
+    disk.place("/data/n1/log/note.txt", new Uint8Array(3));
+    const error = await errorOf(world.open("n1", undefined));
+    expect(error.code).toBe("DATA_DIR_INVALID");
+    expect(error.message).toMatch(/\/log holds no entry/);
+  });
+
   test("whose identity is cut or changed at any byte is refused", async () => {
     const world = await used();
     const disk = world.disk("n1");

@@ -70,6 +70,20 @@ describe("a machine that throws in apply", () => {
   });
 });
 
+test("a machine that closes its replica from within apply is not called again", async () => {
+  const world = new World();
+  const { node, machine } = await world.open("n1", { bootstrap: true });
+  let closing: Promise<void> | undefined;
+  machine.onApply = () => {
+    closing ??= node.close();
+  };
+  const writes = [1, 2, 3].map(async () => errorOf(node.write(add())));
+  const errors = await world.until(Promise.all(writes));
+  expect(errors.map(({ outcome }) => outcome)).toEqual(["unknown", "unknown", "unknown"]);
+  await world.until(closing!);
+  expect(machine.applies).toBe(1);
+});
+
 describe("storage", () => {
   test("a failed write poisons: the replica stops and acknowledges nothing again", async () => {
     const world = new World();
@@ -204,6 +218,23 @@ describe("a late turn", () => {
     expect(paused.node.status().turnDelayMaxMs).toBeGreaterThan(4 * T);
     expect(await world.until(paused.node.write(add(3)))).toBe(3);
     await world.close(all);
+  });
+
+  test("an idle log is settled once, after 100 ms, and then left alone", async () => {
+    const world = new World();
+    const opened = await world.open("n1", { bootstrap: true });
+    await world.until(opened.node.write(add()));
+    await world.run(20);
+    const disk = world.disk("n1");
+    const before = disk.operations;
+    await world.run(60);
+    expect(disk.operations).toBe(before);
+    await world.run(60);
+    const settled = disk.operations;
+    expect(settled).toBeGreaterThan(before);
+    await world.run(500);
+    expect(disk.operations).toBe(settled);
+    await world.close([opened]);
   });
 
   test("slow applies are reported with their index", async () => {

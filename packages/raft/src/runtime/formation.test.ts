@@ -1,9 +1,12 @@
 /** Formation: one list becomes one cluster, in any order, through crashes, and never two. */
 import { describe, expect, test } from "vitest";
-import { votersOnly } from "../core/configuration.ts";
+import { encodeConfiguration, votersOnly } from "../core/configuration.ts";
 import { NO_CLUSTER } from "../transport/transport.ts";
+import { MemoryTransport } from "../transport/memory-transport.ts";
+import { crc32 } from "../util/checksum.ts";
 import { SeededRandom } from "../util/random.ts";
-import { clusterIdOf, digestOfList } from "./formation.ts";
+import { clusterIdOf, digestOfList, Formation } from "./formation.ts";
+import { LIMITS } from "./limits.ts";
 import { nodeDigest } from "./node-checksum.ts";
 import type { StaticMember } from "./replica.ts";
 import type { Opened } from "./world-harness.ts";
@@ -141,6 +144,54 @@ describe("members that do not belong together", () => {
     await world.run(5 * T);
     expect(back.node.status()).toMatchObject({ state: "forming", clusterId: NO_CLUSTER });
     await world.close([...rest, back]);
+  });
+
+  test("what comes over a connection that was greeted as by nobody is not heard", async () => {
+    const world = new World();
+    const { all } = await world.served(3);
+    const [n1, , n3] = all as [Opened, Opened, Opened];
+    const { incarnation } = n3.node.status();
+    await world.close([n3]);
+    // It looks like n3 before formation, so it is let in, to be told; and then speaks like a leader.
+    const address = "n3:9093";
+    const transport = new MemoryTransport({
+      network: world.network,
+      listen: address,
+      random: new SeededRandom(5),
+      checksum: crc32,
+      limits: LIMITS,
+    });
+    const told: string[] = [];
+    const hello = {
+      protocolMin: 1,
+      protocolMax: 1,
+      clusterId: NO_CLUSTER,
+      id: "n3",
+      incarnation,
+      address,
+      formation: digestOfList(THREE, nodeDigest),
+    };
+    await transport.listen({
+      hello: () => hello,
+      judge: () => ({ accept: true }),
+      connected: () => {},
+      disconnected: () => {},
+      refused: () => {},
+      problem: () => {},
+      message: (from, _group, message) => told.push(`${from} ${message.type}`),
+    });
+    transport.setPeers([{ id: "n1", address: "n1:9091" }]);
+    await world.when(() => told.includes("n1 formation"), "n1 tells what was formed");
+    const { term } = n1.node.status();
+    await world.when(
+      () => transport.send("n1", 1, { type: "heartbeat", term: term + 9, commit: 0, round: 0 }),
+      "connected",
+    );
+    transport.flush();
+    await world.run(20);
+    expect(n1.node.status().term).toBe(term);
+    await transport.close();
+    await world.close(all);
   });
 
   test("a bootstrapped member and a member of a list are no cluster", async () => {
@@ -347,4 +398,25 @@ test("a write to a member that waits for formation is refused as not done", asyn
     outcome: "not-done",
   });
   await world.close([alone]);
+});
+
+test("a member adopts only a configuration of its own list that names this very directory", () => {
+  const [own, other] = ["a".repeat(32), "b".repeat(32)];
+  const self = { id: "n1", incarnation: own, members: THREE };
+  const formation = new Formation(self, nodeDigest);
+  const payload = (incarnation: string, members: readonly StaticMember[] = THREE): Uint8Array =>
+    encodeConfiguration(
+      votersOnly(
+        members.map((member) => ({
+          ...member,
+          incarnation: member.id === "n1" ? incarnation : other,
+        })),
+      ),
+    );
+  expect(formation.accept("n2", payload(own)).voters).toEqual(["n1", "n2", "n3"]);
+  expect(() => formation.accept("n2", payload(other))).toThrow("another data directory of n1");
+  expect(() => formation.accept("n2", payload(own, THREE.slice(0, 2)))).toThrow(
+    "another member list",
+  );
+  expect(() => formation.accept("n2", new Uint8Array([1, 2]))).toThrow("cannot be read");
 });
