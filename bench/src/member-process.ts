@@ -56,7 +56,8 @@ function sample(from: System, counted: Load, reset: boolean): MemberSample {
 }
 
 function reply(message: AnswerMessage): void {
-  process.send?.(message);
+  // The bench may be gone already; then so are we in a moment.
+  process.send?.(message, undefined, undefined, () => {});
 }
 
 function fail(error: unknown): void {
