@@ -6,7 +6,9 @@ import type { MemberSample, MemberSetup, SystemName } from "./protocol.ts";
 
 const MEMBERS = ["n1", "n2", "n3"] as const;
 const READY_TIMEOUT_MS = 30_000;
-/** Below the ports that outgoing connections draw from, so that none of ours can be taken by one. */
+/**
+ * Below the ports that outgoing connections draw from, so that none of ours can be taken by one.
+ */
 const PORT_FIRST = 22_000;
 const PORT_COUNT = 8_000;
 
@@ -58,8 +60,8 @@ export class Cluster {
   }
 
   /**
-   * Runs the load without measuring. A member that has been up for a moment runs half compiled; what
-   * is measured is one that has been up for long.
+   * Runs the load without measuring. A member that has been up for a moment runs half compiled;
+   * what is measured is one that has been up for long.
    */
   async warmUp(options: WindowOptions, forMs: number): Promise<void> {
     const { outstanding, valueBytes } = options;

@@ -50,7 +50,9 @@ export async function describeEnvironment(directory: string): Promise<Environmen
   };
 }
 
-/** The type and device of the mount that holds a directory, from the longest matching mount point. */
+/**
+ * The type and device of the mount that holds a directory, from the longest matching mount point.
+ */
 function fileSystemOf(directory: string): string {
   let best = { point: "", text: "unknown" };
   for (const line of readLines("/proc/self/mounts")) {

@@ -1,7 +1,7 @@
 /**
- * The disk half of the floor: one preallocated file, written round and round, each write data-synced
- * by the kernel before it completes (O_DSYNC). Zeros are written once at the start, so that no later
- * write has to allocate a block or convert an extent.
+ * The disk half of the floor: one preallocated file, written round and round, each write
+ * data-synced by the kernel before it completes (O_DSYNC). Zeros are written once at the start, so
+ * that no later write has to allocate a block or convert an extent.
  */
 import { closeSync, constants, fsyncSync, openSync, write, writeSync } from "node:fs";
 

@@ -1,6 +1,6 @@
 /**
- * A follower of the floor: takes batches as floor-leader.ts describes them, checks each, writes what
- * gathered while the last write ran, and acknowledges the newest.
+ * A follower of the floor: takes batches as floor-leader.ts describes them, checks each, writes
+ * what gathered while the last write ran, and acknowledges the newest.
  */
 import type { Socket } from "node:net";
 import { connect } from "node:net";

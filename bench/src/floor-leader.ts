@@ -2,8 +2,8 @@
  * The floor: a replicated log with nothing but the path. No terms, no elections, no recovery.
  *
  * A value is done when its batch is durable in the leader's file and one of two followers has said
- * the same of its own. A batch is what gathered while the last write ran. One contiguous buffer goes
- * to the file and to both sockets.
+ * the same of its own. A batch is what gathered while the last write ran. One contiguous buffer
+ * goes to the file and to both sockets.
  *
  * Batch, little-endian: u32 bytes of the body · u32 crc32 of the body · u32 number · u32 count ·
  * body: per value u32 length, bytes. An acknowledgement is a u32: the newest durable batch.

@@ -1,4 +1,6 @@
-/** One forked member, seen from the bench: requests out, answers in, and no way to be left behind. */
+/**
+ * One forked member, seen from the bench: requests out, answers in, and no way to be left behind.
+ */
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -1,13 +1,13 @@
 /**
  * `kill -9` of the leader, again and again, then of all members at once, under a steady load.
  *
- * Shown: every acknowledged write is there afterwards, on every member; no write that was refused as
- * certainly not done appears; writes resume within three election timeouts each time, counted from
- * the kill, or from when a majority is up again; and what the clients saw meanwhile is
+ * Shown: every acknowledged write is there afterwards, on every member; no write that was refused
+ * as certainly not done appears; writes resume within three election timeouts each time, counted
+ * from the kill, or from when a majority is up again; and what the clients saw meanwhile is
  * linearizable, with unknown outcomes kept as unknown.
  *
- * `kill -9` leaves the page cache to the kernel. That what is acknowledged is on the disk itself is the
- * subject of the power-cut tests.
+ * `kill -9` leaves the page cache to the kernel. That what is acknowledged is on the disk itself is
+ * the subject of the power-cut tests.
  */
 import { expect, test } from "vitest";
 import { Cluster } from "../harness/cluster.ts";
@@ -22,7 +22,9 @@ const RESUME_MS = 3 * ELECTION_TIMEOUT_MS;
 /** Every third of them finds one of the others behind: ten do not. */
 const KILLS = 14;
 const CLIENT_TIMEOUT_MS = 2_000;
-/** Before every kill so many operations of the load have ended: the count does not depend on speed. */
+/**
+ * Before every kill so many operations of the load have ended: the count does not depend on speed.
+ */
 const OPERATIONS_PER_PHASE = 650;
 const WRITES_PER_PHASE = 50;
 const OPERATIONS_MIN = 10_000;

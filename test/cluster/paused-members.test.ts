@@ -14,8 +14,8 @@ import { waitUntil } from "../harness/wait.ts";
 
 const ELECTION_TIMEOUT_MS = 500;
 /**
- * Two election timeouts, and what two busy cores may take to run a process that is due: a tenth of a
- * second is ten times the longest turn that a member allows itself.
+ * Two election timeouts, and what two busy cores may take to run a process that is due: a tenth of
+ * a second is ten times the longest turn that a member allows itself.
  */
 const REFUSED_WITHIN_MS = 2 * ELECTION_TIMEOUT_MS + 100;
 const HEALED_WITHIN_MS = 10 * ELECTION_TIMEOUT_MS;
@@ -87,8 +87,8 @@ test("a leader that was stopped and replaced answers no linearizable read from i
       HEALED_WITHIN_MS,
       async () => (await put(others[0]!, "x", value)).status === 200,
     );
-    // These reach the old leader's sockets while it is stopped: the first thing that it sees when it
-    // goes on, before it can have heard of the new term, unless it asks somebody.
+    // These reach the old leader's sockets while it is stopped: the first thing that it sees when
+    // it goes on, before it can have heard of the new term, unless it asks somebody.
     const reads = Array.from({ length: 8 }, () => get(old, "x"));
     old.resume();
     for (const reply of await Promise.all(reads)) {

@@ -49,7 +49,8 @@ test("members may start in any order and with any delay; nobody leads before all
   await waitUntil("n3 answers", START_MS, () => n3.answers());
   n1.start();
   await waitUntil("n1 answers", START_MS, () => n1.answers());
-  // Two of three are a majority, and yet must not begin: the third might be another directory later.
+  // Two of three are a majority, and yet must not begin: the third might be another directory
+  // later.
   const refused = await put(n1, "early", "no");
   expect(refused.status).toBe(503);
   expect(errorOf(refused)).toMatchObject({ code: "NO_LEADER", outcome: "not-done" });

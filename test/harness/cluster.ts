@@ -1,6 +1,6 @@
 /**
- * A cluster of real processes on this machine, as an operator would start it: `quorate start` with a
- * data directory, a port and a list of members each. Everything ends with the test, and a failed
+ * A cluster of real processes on this machine, as an operator would start it: `quorate start` with
+ * a data directory, a port and a list of members each. Everything ends with the test, and a failed
  * test shows the last lines of every member.
  */
 import { appendFileSync } from "node:fs";

@@ -1,5 +1,6 @@
 /**
- * Operations of the key-value model over the HTTP interface, and what each answer means for a history.
+ * Operations of the key-value model over the HTTP interface, and what each answer means for a
+ * history.
  *
  * | answer                                   | outcome                       |
  * |------------------------------------------|-------------------------------|

@@ -1,7 +1,7 @@
 /**
  * Writers that remember what they were told: which writes were acknowledged, which refused, which
- * left open. Each write has a key and a value of its own and nothing ever overwrites it, so in the end
- * the store itself says whether each promise was kept.
+ * left open. Each write has a key and a value of its own and nothing ever overwrites it, so in the
+ * end the store itself says whether each promise was kept.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TestContext } from "vitest";
@@ -52,9 +52,9 @@ export class Ledger {
   }
 
   /**
-   * Writes to the given members, one after the other, until one acknowledges; returns how many ms after
-   * `since` that was. Only writes begun after the call count: an acknowledgement may have been on its
-   * way already.
+   * Writes to the given members, one after the other, until one acknowledges; returns how many ms
+   * after `since` that was. Only writes begun after the call count: an acknowledgement may have
+   * been on its way already.
    */
   async firstAcknowledgement(
     ports: readonly number[],

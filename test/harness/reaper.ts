@@ -3,9 +3,9 @@
  * timeout, not even the test runner being killed.
  *
  * A small process of its own holds the other end of a pipe. It is told the process groups that were
- * started and those that ended; when the pipe closes, because this process is gone, it kills what is
- * left. Members are process groups of their own, so that a signal from a terminal does not reach them
- * before the test's own clean-up.
+ * started and those that ended; when the pipe closes, because this process is gone, it kills what
+ * is left. Members are process groups of their own, so that a signal from a terminal does not reach
+ * them before the test's own clean-up.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";

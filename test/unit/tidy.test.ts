@@ -1,5 +1,6 @@
 /**
- * The rules of this code base that a linter cannot check. Each failure names the place and the remedy.
+ * The rules of this code base that a linter cannot check. Each failure names the place and the
+ * remedy.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";

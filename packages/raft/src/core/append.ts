@@ -2,15 +2,16 @@
  * The follower's side of replication: AppendEntries and heartbeats (section 5.3).
  *
  * What is equal is skipped, what conflicts is removed from the first conflict on, the rest is
- * appended; all within one step, so that no output ever shows the log in between. A late or repeated
- * message therefore never shortens the log. Everything up to the commit index counts as equal to the
- * log of any leader (Leader Completeness), so a message that begins below it is answered with success.
+ * appended; all within one step, so that no output ever shows the log in between. A late or
+ * repeated message therefore never shortens the log. Everything up to the commit index counts as
+ * equal to the log of any leader (Leader Completeness), so a message that begins below it is
+ * answered with success.
  *
  * `verifiedIndex` is how far the log is known to equal that of this term's leader; the commit index
  * follows the leader's word only up to there, also where it comes with a heartbeat.
  *
- * An acknowledgement says what is *durable*: it waits for the output that makes it so. A refusal and
- * the answer to a heartbeat promise nothing and leave at once.
+ * An acknowledgement says what is *durable*: it waits for the output that makes it so. A refusal
+ * and the answer to a heartbeat promise nothing and leave at once.
  */
 import { commitAsFollower } from "./commit.ts";
 import type { MemberId } from "./configuration.ts";

@@ -1,9 +1,9 @@
 /**
  * The newest batches of the log, in memory: what peers are sent without asking the disk.
  *
- * Consecutive, without a gap, ending at the last entry of the log; empty after a restart. The oldest
- * ones leave once they are durable and the tail is larger than its bound. A queue in one array with
- * a moving head: no object beyond the batches themselves.
+ * Consecutive, without a gap, ending at the last entry of the log; empty after a restart. The
+ * oldest ones leave once they are durable and the tail is larger than its bound. A queue in one
+ * array with a moving head: no object beyond the batches themselves.
  */
 import type { Checksum } from "../util/checksum.ts";
 import type { EntryBatch } from "./entry.ts";

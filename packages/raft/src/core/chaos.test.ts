@@ -1,7 +1,7 @@
 /**
  * Random faults on a few members, many short lives. The network watches for two leaders in one term
- * and for two entries committed at one index; here reads are checked against what was committed when
- * they began, and every life must end with all members agreeing.
+ * and for two entries committed at one index; here reads are checked against what was committed
+ * when they began, and every life must end with all members agreeing.
  *
  * Faults: messages lost, late, repeated much later and out of order; links cut one way; members cut
  * off, paused, crashed with what was not durable; disks that complete late. `CHAOS_LIVES` and

@@ -2,8 +2,9 @@
  * The commit index: how it advances on a leader and on a follower (section 5.3, 5.4.2).
  *
  * A leader commits what a quorum has *durably*, itself included only as far as its own disk has
- * confirmed, and only up to an entry of its own term: earlier entries become committed with it, never
- * by being counted (Figure 8). A follower takes the leader's word up to what it knows to be equal.
+ * confirmed, and only up to an entry of its own term: earlier entries become committed with it,
+ * never by being counted (Figure 8). A follower takes the leader's word up to what it knows to be
+ * equal.
  */
 import { violated } from "./invariants.ts";
 import { quorumValue } from "./quorum.ts";

@@ -2,9 +2,10 @@
  * Who is in the cluster.
  *
  * A configuration is the payload of an entry of kind `configuration`, and it is in force as soon as
- * that entry is *appended* (thesis, 4.1), durable or not, committed or not; a truncation that removes
- * the entry brings the previous one back. `outgoing` is empty except in a joint configuration
- * (thesis, 4.3), where every decision needs a majority of `voters` AND a majority of `outgoing`.
+ * that entry is *appended* (thesis, 4.1), durable or not, committed or not; a truncation that
+ * removes the entry brings the previous one back. `outgoing` is empty except in a joint
+ * configuration (thesis, 4.3), where every decision needs a majority of `voters` AND a majority of
+ * `outgoing`.
  *
  * Payload, little-endian, through ByteWriter:
  *   u8 version = 1 · u8 reserved = 0 · u16 number of members · then per member, sorted by id:

@@ -1,9 +1,9 @@
 /**
  * The face of the core: what goes in. What comes out is output.ts.
  *
- * `Raft` (raft.ts) is one group on one member. It has no I/O, no clock, no randomness, no promise and
- * no logger of its own: the same inputs give byte-identical outputs. Every input carries `nowMs`, a
- * monotonic time in milliseconds; it may stand still and must not go back.
+ * `Raft` (raft.ts) is one group on one member. It has no I/O, no clock, no randomness, no promise
+ * and no logger of its own: the same inputs give byte-identical outputs. Every input carries
+ * `nowMs`, a monotonic time in milliseconds; it may stand still and must not go back.
  */
 import type { Checksum } from "../util/checksum.ts";
 import type { Random } from "../util/random.ts";
@@ -39,7 +39,9 @@ export interface RaftOptions {
   readonly readsMax: number;
   readonly checksum: Checksum;
   readonly random: Random;
-  /** Unique to this start of the process (48 random bits): makes read tokens unique over restarts. */
+  /**
+   * Unique to this start of the process (48 random bits): makes read tokens unique over restarts.
+   */
   readonly startNonce: number;
 }
 

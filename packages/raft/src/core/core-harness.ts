@@ -6,8 +6,8 @@
  * depends on the options and the seed alone. It also watches: at most one leader per term, and one
  * entry per committed index over all members and restarts; a breach throws at once.
  *
- * Time moves only in `run`, `runUntil` and `runTurn`. A member's *turn*: the messages that are due are
- * stepped, then the timer if it is due, then outputs are taken until there are none.
+ * Time moves only in `run`, `runUntil` and `runTurn`. A member's *turn*: the messages that are due
+ * are stepped, then the timer if it is due, then outputs are taken until there are none.
  */
 import { fromUtf8 } from "../util/bytes.ts";
 import type { Random } from "../util/random.ts";

@@ -5,12 +5,13 @@
  * - A campaign always begins with pre-votes. Granting one changes nothing on the granter, not even
  *   its timer, so that a member which cannot win disturbs nobody.
  * - *Stickiness*: who heard a leader within T, or started within T, refuses pre-votes and ignores
- *   votes without even taking over their term. The bound is a matter of time alone: a later term seen
- *   elsewhere does not shorten it. A leader counts as hearing itself while its quorum answers.
- * - *Check-quorum*: a leader that has not heard from a quorum within T follows nobody, so that clients
- *   learn it and the others, who no longer hear it, elect without being disturbed.
- * - Whoever asks from a lower term is told the higher one, in a pre-vote too: otherwise members with a
- *   long log and a low term, and members with a short log and a high term, refuse each other for ever.
+ *   votes without even taking over their term. The bound is a matter of time alone: a later term
+ *   seen elsewhere does not shorten it. A leader counts as hearing itself while its quorum answers.
+ * - *Check-quorum*: a leader that has not heard from a quorum within T follows nobody, so that
+ *   clients learn it and the others, who no longer hear it, elect without being disturbed.
+ * - Whoever asks from a lower term is told the higher one, in a pre-vote too: otherwise members
+ *   with a long log and a low term, and members with a short log and a high term, refuse each other
+ *   for ever.
  * - Votes count once per voter, from voters of the configuration in force, of the current term and
  *   role. A vote is for a directory (incarnation), not for a name that two directories may share.
  */

@@ -70,7 +70,9 @@ class NaiveLog {
     return i;
   }
 
-  /** The first index of a batch whose entry is not here; what lies before the start is committed. */
+  /**
+   * The first index of a batch whose entry is not here; what lies before the start is committed.
+   */
   firstDifference(first: number, terms: readonly number[]): number {
     const at = terms.findIndex((term, i) => {
       const index = first + i;

@@ -2,9 +2,9 @@
  * What the core knows of its log: terms, configurations, and the newest batches.
  *
  * The entries themselves are on disk. For every index the core must know the term, and for that the
- * *runs* of equal terms are enough: one per leadership, however many entries it wrote. Configurations
- * are in force from the moment they are appended (thesis, 4.1), so a truncation that removes one
- * brings the one before it back.
+ * *runs* of equal terms are enough: one per leadership, however many entries it wrote.
+ * Configurations are in force from the moment they are appended (thesis, 4.1), so a truncation that
+ * removes one brings the one before it back.
  *
  * Invariants: `log-contiguous`, `log-terms-ordered`. The rules about what may be truncated are the
  * caller's (append.ts), who knows the commit index.
@@ -106,8 +106,8 @@ export class EntryLog {
   }
 
   /**
-   * The largest index up to `index` whose term is at most `term`: the highest place at which two logs
-   * can still agree. One below the start where no such index is known any more.
+   * The largest index up to `index` whose term is at most `term`: the highest place at which two
+   * logs can still agree. One below the start where no such index is known any more.
    */
   lastIndexWithTermAtMost(index: number, term: number): number {
     const from = Math.min(index, this.#lastIndex);

@@ -2,9 +2,9 @@
  * Entries, packed in batches.
  *
  * An entry is what the log replicates. The engine never holds one object per entry: entries travel
- * in a *batch body*, made once by the leader, whose bytes are the same in memory, on the wire and on
- * disk, and whose CRC is computed once and checked wherever the body is read. All entries of a body
- * have one term, one cluster time and consecutive indexes, so these stand once, in its head.
+ * in a *batch body*, made once by the leader, whose bytes are the same in memory, on the wire and
+ * on disk, and whose CRC is computed once and checked wherever the body is read. All entries of a
+ * body have one term, one cluster time and consecutive indexes, so these stand once, in its head.
  *
  *   body head (40 bytes)                    entry (40 bytes + payload), back to back
  *   off size field                          off size field
@@ -20,7 +20,8 @@
  *    36  u32 reserved = 0
  *
  * All integers are little-endian; a u64 holds a safe integer. A body is split at entry boundaries
- * only ({@link EntryBatch.from}, {@link EntryBatch.upTo}): the part gets a head and a CRC of its own.
+ * only ({@link EntryBatch.from}, {@link EntryBatch.upTo}): the part gets a head and a CRC of its
+ * own.
  *
  * Ownership: the bytes of a batch are immutable once it exists. Nobody may write to them.
  */
@@ -168,7 +169,9 @@ export class EntryBatch {
     return this.body.length;
   }
 
-  /** Gives packed entries their place in the log. Copies them: the caller's buffer stays its own. */
+  /**
+   * Gives packed entries their place in the log. Copies them: the caller's buffer stays its own.
+   */
   static seal(entries: PackedEntries, seal: Seal): EntryBatch {
     assert(entries.count >= 1, "a batch holds at least one entry");
     assertIndex(seal.firstIndex, "firstIndex");

@@ -1,6 +1,6 @@
 /**
- * `quorate/core`: the Raft algorithm alone, without disk, network, clock or timer. Values in, values
- * out; what to do with them and in which order is said in output.ts.
+ * `quorate/core`: the Raft algorithm alone, without disk, network, clock or timer. Values in,
+ * values out; what to do with them and in which order is said in output.ts.
  */
 export type { Checksum } from "../util/checksum.ts";
 export { crc32 } from "../util/checksum.ts";

@@ -1,6 +1,6 @@
 /**
- * Every invariant shown to fire: state is corrupted on purpose, or the cluster is broken on purpose,
- * and the next step over it must throw, by name.
+ * Every invariant shown to fire: state is corrupted on purpose, or the cluster is broken on
+ * purpose, and the next step over it must throw, by name.
  */
 import { expect, test } from "vitest";
 import { InvariantViolation } from "../util/assert.ts";
@@ -12,7 +12,13 @@ import type { InvariantName } from "./invariants.ts";
 import { INVARIANTS } from "./invariants.ts";
 import { appendBatch } from "./propose.ts";
 import { Progress } from "./progress.ts";
-import { becomeCandidate, becomeFollower, becomeLeader, becomePreCandidate, castVote } from "./role.ts";
+import {
+  becomeCandidate,
+  becomeFollower,
+  becomeLeader,
+  becomePreCandidate,
+  castVote,
+} from "./role.ts";
 import { ack, append, batchesOf, batchOf, Solo } from "./solo-harness.ts";
 
 type Breach = () => unknown;
@@ -35,12 +41,24 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
     "terms that fall": () =>
       new Solo({
         term: 3,
-        recovered: { lastIndex: 5, termRuns: [{ index: 1, term: 3 }, { index: 2, term: 1 }] },
+        recovered: {
+          lastIndex: 5,
+          termRuns: [
+            { index: 1, term: 3 },
+            { index: 2, term: 1 },
+          ],
+        },
       }),
     "a run behind the end": () =>
       new Solo({
         term: 3,
-        recovered: { lastIndex: 5, termRuns: [{ index: 1, term: 1 }, { index: 6, term: 3 }] },
+        recovered: {
+          lastIndex: 5,
+          termRuns: [
+            { index: 1, term: 1 },
+            { index: 6, term: 3 },
+          ],
+        },
       }),
   },
   "term-monotone": {
@@ -108,7 +126,8 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
       });
       state.commit = 0;
       solo.raft.step(
-        solo.nowMs, "n2",
+        solo.nowMs,
+        "n2",
         append({ term: state.term, prevIndex: 1, prevTerm: 1, batches: [batchOf(1, 2, "other")] }),
       );
     },
@@ -118,7 +137,8 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
       new Solo({ log: [1, 1], commit: 2 }).step("n2", append({ term: 2, batches: batchesOf([2]) })),
     "a leader has another entry at the commit index": () =>
       new Solo({ log: [1, 1], term: 2, commit: 2 }).step(
-        "n2", append({ term: 2, prevIndex: 2, prevTerm: 2 }),
+        "n2",
+        append({ term: 2, prevIndex: 2, prevTerm: 2 }),
       ),
   },
   "verified-kept": {
@@ -129,7 +149,8 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
     },
   },
   "commit-monotone": {
-    "the commit index goes back": () => commitTo(new Solo({ log: [1, 1], commit: 2 }).raft.state, 1),
+    "the commit index goes back": () =>
+      commitTo(new Solo({ log: [1, 1], commit: 2 }).raft.state, 1),
   },
   "commit-within-log": {
     "the commit index passes the log": () => commitTo(new Solo({ log: [1] }).raft.state, 2),

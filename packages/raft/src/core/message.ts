@@ -2,7 +2,8 @@
  * What members of one group say to each other. Values only; the wire format is transport/codec.ts.
  *
  * The sender is not in the message: the connection it came over has proven who it is. Every message
- * carries the sender's term except `pre-vote`, which carries the term the sender *would* campaign in.
+ * carries the sender's term except `pre-vote`, which carries the term the sender *would* campaign
+ * in.
  */
 import type { Incarnation } from "./configuration.ts";
 import type { EntryBatch } from "./entry.ts";

@@ -3,10 +3,11 @@
  *
  * Outputs are numbered from 1. The caller
  *  1. sends every message with `after === 0` at once, in order;
- *  2. persists `entries` and `hardState` of outputs strictly in the order of their numbers, and calls
- *     `persisted(n)` when output n and all before it are durable (one call may cover many);
- *  3. sends a message with `after === n` only once `persisted(n)` is due, and not before the messages
- *     to the same member that precede it in the same or an earlier output with a smaller `after`;
+ *  2. persists `entries` and `hardState` of outputs strictly in the order of their numbers, and
+ *     calls `persisted(n)` when output n and all before it are durable (one call may cover many);
+ *  3. sends a message with `after === n` only once `persisted(n)` is due, and not before the
+ *     messages to the same member that precede it in the same or an earlier output with a smaller
+ *     `after`;
  *  4. applies committed entries up to `commit` in index order and reports `applied(index)`;
  *  5. answers a read of `reads` from its own machine once it has applied `index`;
  *  6. serves `loads` from its log and answers each by `loaded` (or `loadFailed`).
@@ -62,7 +63,9 @@ export interface LoadRequest {
 /** The roles of a member. `pre-candidate` asks whether it could win. */
 export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
 
-/** What changed, for observers. Every transition of a role, term, vote, leader or commit is here. */
+/**
+ * What changed, for observers. Every transition of a role, term, vote, leader or commit is here.
+ */
 export type CoreEvent =
   | {
       readonly type: "role";

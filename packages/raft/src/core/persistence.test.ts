@@ -1,4 +1,6 @@
-/** Asynchronous persistence: what waits for what, and completions that are late, stale or missing. */
+/**
+ * Asynchronous persistence: what waits for what, and completions that are late, stale or missing.
+ */
 import { describe, expect, test } from "vitest";
 import { crc32 } from "../util/checksum.ts";
 import { TestNetwork } from "./core-harness.ts";
@@ -11,7 +13,11 @@ function manual(options: ConstructorParameters<typeof Solo>[0] = {}): Solo {
 }
 
 const vote = {
-  type: "request-vote", term: 2, incarnation: incarnationOf("n2"), lastIndex: 9, lastTerm: 9,
+  type: "request-vote",
+  term: 2,
+  incarnation: incarnationOf("n2"),
+  lastIndex: 9,
+  lastTerm: 9,
 } as const;
 
 describe("numbers", () => {
@@ -133,7 +139,15 @@ describe("completions", () => {
   test("one may cover many outputs; repeated and earlier ones are harmless", () => {
     const solo = manual({ term: 1 });
     for (let i = 1; i <= 3; i++) {
-      solo.step("n2", append({ term: 1, prevIndex: i - 1, prevTerm: i === 1 ? 0 : 1, batches: batchesOf([1], i) }));
+      solo.step(
+        "n2",
+        append({
+          term: 1,
+          prevIndex: i - 1,
+          prevTerm: i === 1 ? 0 : 1,
+          batches: batchesOf([1], i),
+        }),
+      );
     }
     const [a, , c] = solo.outputs.map((o) => o.number);
     solo.persist(a!);
@@ -189,7 +203,8 @@ describe("completions", () => {
     const solo = manual({ term: 1 });
     solo.raft.step(solo.nowMs, "n2", append({ term: 1, batches: batchesOf([1, 1, 1]) }));
     solo.raft.step(
-      solo.nowMs, "n3",
+      solo.nowMs,
+      "n3",
       append({ term: 2, prevIndex: 1, prevTerm: 1, batches: batchesOf([2], 2) }),
     );
     solo.take();
@@ -200,8 +215,10 @@ describe("completions", () => {
 
   test("appends and truncations of one turn go out as what is left of them", () => {
     const solo = manual({ log: [1, 1, 1] });
-    const steps = [append({ term: 2, prevIndex: 1, prevTerm: 1, batches: batchesOf([2, 2], 2) }),
-      append({ term: 3, prevIndex: 0, batches: batchesOf([3]) })];
+    const steps = [
+      append({ term: 2, prevIndex: 1, prevTerm: 1, batches: batchesOf([2, 2], 2) }),
+      append({ term: 3, prevIndex: 0, batches: batchesOf([3]) }),
+    ];
     solo.raft.step(solo.nowMs, "n2", steps[0]!);
     solo.raft.step(solo.nowMs, "n3", steps[1]!);
     solo.take();
@@ -285,6 +302,8 @@ describe("Persistence", () => {
     const persistence = new Persistence(0, 0, undefined, crc32);
     persistence.append(batchOf(1, 1, "a", "b", "c"));
     persistence.truncateFrom(2);
-    expect(persistence.handOut(1, 0, undefined).entries.map((b) => b.toString())).toEqual(["[1..1]@1"]);
+    expect(persistence.handOut(1, 0, undefined).entries.map((b) => b.toString())).toEqual([
+      "[1..1]@1",
+    ]);
   });
 });

@@ -7,8 +7,8 @@
  * completion of a write that was overwritten meanwhile never counts for the entries that took its
  * place, even where they have the same indexes (the ABA race that an index alone could not see).
  *
- * Term and vote are durable once the output that carries them is. Completions may be late, repeated,
- * or cover many outputs at once.
+ * Term and vote are durable once the output that carries them is. Completions may be late,
+ * repeated, or cover many outputs at once.
  */
 import type { Checksum } from "../util/checksum.ts";
 import type { EntryBatch } from "./entry.ts";
@@ -24,7 +24,9 @@ export class Persistence {
   /** The largest number that was reported durable. */
   #persisted = 0;
   #stableIndex: number;
-  /** Outputs that hold something to persist and are not durable yet: numbers, and what they prove. */
+  /**
+   * Outputs that hold something to persist and are not durable yet: numbers, and what they prove.
+   */
   readonly #pendingNumbers: number[] = [];
   readonly #pendingProofs: number[] = [];
   #unsaved: EntryBatch[] = [];

@@ -1,8 +1,10 @@
 /**
  * What the leader knows of one peer, and how fast it may send to it.
  *
- *            success                       A peer starts in *probe*: one message at a time, until the
- *   probe ─────────────▶ replicate         place where the logs agree is found. In *replicate* `next`
+ *            success                       A peer starts in *probe*: one message at a time, until
+ *            the
+ *   probe ─────────────▶ replicate         place where the logs agree is found. In *replicate*
+ *   `next`
  *     ▲                      │             runs ahead of what is acknowledged, as far as the window
  *     └──────────────────────┘             (messages and bytes in flight) allows.
  *      refusal, connection lost

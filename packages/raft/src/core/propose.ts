@@ -1,9 +1,10 @@
 /**
  * Appending as the leader: proposals, and the entry that opens a term.
  *
- * A proposal is sealed into one batch: it gets its place, its term and its cluster time. Cluster time
- * continues from the last entry of the log by the leader's own clock; it never goes back and is no wall
- * time. The batch counts for commitment once the leader's own disk has it, like on any member.
+ * A proposal is sealed into one batch: it gets its place, its term and its cluster time. Cluster
+ * time continues from the last entry of the log by the leader's own clock; it never goes back and
+ * is no wall time. The batch counts for commitment once the leader's own disk has it, like on any
+ * member.
  */
 import type { ProposeResult } from "./contract.ts";
 import type { PackedEntries } from "./entry.ts";

@@ -1,9 +1,10 @@
 /**
  * Majorities, plain and joint (thesis, 4.3).
  *
- * A decision in a joint configuration needs a majority of `voters` AND a majority of `outgoing`: each
- * half alone is never enough (a commit by one half alone loses data). Learners never count. An empty
- * `outgoing` asks for nothing; an empty `voters` can decide nothing, since nobody is there to do so.
+ * A decision in a joint configuration needs a majority of `voters` AND a majority of `outgoing`:
+ * each half alone is never enough (a commit by one half alone loses data). Learners never count. An
+ * empty `outgoing` asks for nothing; an empty `voters` can decide nothing, since nobody is there to
+ * do so.
  */
 import type { Configuration, MemberId } from "./configuration.ts";
 

@@ -9,7 +9,8 @@
  *   read-index.ts   linearizable reads                           timing.ts     time and deadlines
  *   entry-log.ts    terms and configurations of the log          progress.ts   one peer
  *   persistence.ts  what is durable                              quorum.ts     majorities
- *   take-output.ts  the next output                              state.ts      all of it as one value
+ *   take-output.ts  the next output                              state.ts      all of it as one
+ *   value
  *
  * Paper: Ongaro and Ousterhout, In Search of an Understandable Consensus Algorithm (extended
  * version); "thesis": Ongaro, Consensus: Bridging Theory and Practice. "Figure 2" is the paper's.

@@ -1,4 +1,6 @@
-/** Linearizable reads (thesis, 6.4): rounds of the leader, requests of followers, and their ends. */
+/**
+ * Linearizable reads (thesis, 6.4): rounds of the leader, requests of followers, and their ends.
+ */
 import { describe, expect, test } from "vitest";
 import { TestNetwork } from "./core-harness.ts";
 import type { HeartbeatResponse, ReadIndexResponse } from "./message.ts";
@@ -57,7 +59,10 @@ describe("rounds of the leader", () => {
     read(solo, 2);
     solo.step("n2", answer(1));
     solo.step("n2", answer(2));
-    expect(ended(solo)).toMatchObject([{ context: 1, index: 1 }, { context: 2, index: 2 }]);
+    expect(ended(solo)).toMatchObject([
+      { context: 1, index: 1 },
+      { context: 2, index: 2 },
+    ]);
   });
 
   test("late answers to earlier rounds confirm nothing", () => {

@@ -1,9 +1,9 @@
 /**
  * Reads on their way to an index that is safe to read at. Values only; the rules are read-index.ts.
  *
- * A read is a number of the caller. It waits, then goes out with one *attempt* (a round of the leader,
- * or a request to the leader) that it shares with all that waited with it. At most one attempt is
- * outstanding; who comes later waits for the next.
+ * A read is a number of the caller. It waits, then goes out with one *attempt* (a round of the
+ * leader, or a request to the leader) that it shares with all that waited with it. At most one
+ * attempt is outstanding; who comes later waits for the next.
  */
 import type { MemberId } from "./configuration.ts";
 
@@ -22,7 +22,9 @@ export class ReadQueue {
   /** Leader: the newest round of this term, and the index it will answer with. */
   round = 0;
   roundIndex = 0;
-  /** Follower: the tokens of the outstanding attempt (it is repeated), and when it was last sent. */
+  /**
+   * Follower: the tokens of the outstanding attempt (it is repeated), and when it was last sent.
+   */
   firstToken = 0;
   lastToken = 0;
   askedMs: number = -Infinity;

@@ -1,15 +1,15 @@
 /**
  * The leader's side of replication (section 5.3), with pipelining and flow control (thesis, 10.2).
  *
- * Answers only change what is known; messages are made once per turn, by {@link collectMessages}, so
- * that everything proposed in a turn leaves together. To a peer in *replicate* as much is sent as
- * its window allows, without waiting; to one in *probe* one message at a time. A refusal names the
- * highest place at which the logs can agree, so a conflict costs one round trip per term, not per
- * entry.
+ * Answers only change what is known; messages are made once per turn, by {@link collectMessages},
+ * so that everything proposed in a turn leaves together. To a peer in *replicate* as much is sent
+ * as its window allows, without waiting; to one in *probe* one message at a time. A refusal names
+ * the highest place at which the logs can agree, so a conflict costs one round trip per term, not
+ * per entry.
  *
  * Lost messages: any later append shows the gap (its prevIndex is refused). Where none follows, the
- * answer to a heartbeat from a peer that lacks something makes us send an empty one. The same frees a
- * place in a full window whose acknowledgements were lost.
+ * answer to a heartbeat from a peer that lacks something makes us send an empty one. The same frees
+ * a place in a full window whose acknowledgements were lost.
  *
  * Entries that left memory are asked of the log, one request per peer at a time. A peer that needs
  * entries from before the start of the log needs a snapshot; until those exist it stays in *probe*

@@ -50,7 +50,8 @@ export function becomePreCandidate(state: RaftState, reason: string): void {
 
 /**
  * Starts an election. Figure 2, Candidates 1. Our own vote counts once it is durable, like that of
- * anybody else: a sole voter that led before, crashed and forgot its term could lead that term twice.
+ * anybody else: a sole voter that led before, crashed and forgot its term could lead that term
+ * twice.
  */
 export function becomeCandidate(state: RaftState, reason: string): void {
   if (!state.isVoter) violated("campaign-as-voter", `${state.id} asks for votes.`);

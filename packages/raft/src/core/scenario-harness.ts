@@ -1,10 +1,10 @@
 /**
  * Plays scenarios: a script of commands, and under each command the trace of what it caused.
  *
- * A scenario file is text. Lines that begin with `#` are prose and are kept, `> …` is a command, and what
- * is indented below it is its trace. `expect` commands state what the scenario is about and fail
- * whatever the trace says: rewriting the golden traces cannot lose them. The commands are in COMMANDS,
- * each with a line of help.
+ * A scenario file is text. Lines that begin with `#` are prose and are kept, `> …` is a command,
+ * and what is indented below it is its trace. `expect` commands state what the scenario is about
+ * and fail whatever the trace says: rewriting the golden traces cannot lose them. The commands are
+ * in COMMANDS, each with a line of help.
  */
 import type { Random } from "../util/random.ts";
 import type { MemberId } from "./configuration.ts";
@@ -330,7 +330,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     }
   },
 
-  /** expect leader n1 | no leader | role n1 x | term n1 3 | commit n1 3 | log n1 1 1 | equal logs */
+  /**
+   * expect leader n1 | no leader | role n1 x | term n1 3 | commit n1 3 | log n1 1 1 | equal logs
+   */
   expect(scenario, words) {
     const problem = checkExpectation(scenario.network, words);
     if (problem !== undefined) throw new Error(problem);

@@ -1,7 +1,7 @@
 /**
- * Scripted scenarios with golden traces: each file in scenarios/ explains itself, and its traces are
- * what the core does today. `QUORATE_UPDATE_GOLDEN=1` writes them anew; read the difference before
- * it is committed.
+ * Scripted scenarios with golden traces: each file in scenarios/ explains itself, and its traces
+ * are what the core does today. `QUORATE_UPDATE_GOLDEN=1` writes them anew; read the difference
+ * before it is committed.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -2,9 +2,10 @@
  * The state of one group on one member: one value that the functions of this folder work on.
  *
  * There is no behaviour here beyond putting messages and events aside for the next output. Who may
- * change what: term, vote, role and leader change in role.ts alone; commit in commit.ts; the log and
- * what is durable in propose.ts (leader) and append.ts (follower); progress in replicate.ts; reads in
- * read-index.ts. The invariants that are asserted on all of it are listed in invariants.ts.
+ * change what: term, vote, role and leader change in role.ts alone; commit in commit.ts; the log
+ * and what is durable in propose.ts (leader) and append.ts (follower); progress in replicate.ts;
+ * reads in read-index.ts. The invariants that are asserted on all of it are listed in
+ * invariants.ts.
  */
 import type { Configuration, Incarnation, MemberId } from "./configuration.ts";
 import { isVoter, memberOf } from "./configuration.ts";
@@ -144,7 +145,9 @@ export function refreshConfiguration(state: RaftState): void {
   state.isAlone = state.isVoter && isSoleVoter(configuration, id);
 }
 
-/** Whether a configuration that is held names `id`: who is not named gets no answer to a request. */
+/**
+ * Whether a configuration that is held names `id`: who is not named gets no answer to a request.
+ */
 export function isHeldMember(state: RaftState, id: MemberId): boolean {
   if (memberOf(state.configuration, id) !== undefined) return true;
   return state.log.configurations.some((held) => memberOf(held.configuration, id) !== undefined);

@@ -3,8 +3,8 @@
  *
  * What every message waits for is settled here, when it is known which output will make it durable:
  * a message that promises something waits for the newest output that is not durable yet (and so for
- * all before it), unless what it says is durable already. Promises are: our vote, asking for votes on
- * the strength of our own, an acknowledgement of entries, and speaking as leader of a term.
+ * all before it), unless what it says is durable already. Promises are: our vote, asking for votes
+ * on the strength of our own, an acknowledgement of entries, and speaking as leader of a term.
  */
 import { electAlone } from "./election.ts";
 import type { Output } from "./output.ts";

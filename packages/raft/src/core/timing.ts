@@ -2,9 +2,9 @@
  * Time: what passes with it, and when it is needed next.
  *
  * Time enters with every input. A gap of more than T/2 between two inputs means that this process
- * was not running: it was paused, or its event loop was blocked. What a leader said meanwhile may be
- * waiting to be read, so the silence proves nothing and the election timer starts anew instead of
- * firing. For that to be told from an idle member, one that does not lead asks to be woken every
+ * was not running: it was paused, or its event loop was blocked. What a leader said meanwhile may
+ * be waiting to be read, so the silence proves nothing and the election timer starts anew instead
+ * of firing. For that to be told from an idle member, one that does not lead asks to be woken every
  * T/4. A leader gets no such grace: it must not go on leading on the strength of a pause.
  */
 import { quorumDeadlineMs, tickCheckQuorum, tickElection } from "./election.ts";

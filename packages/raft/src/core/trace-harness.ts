@@ -6,8 +6,8 @@
  *   1000  n1 →   n2  pre-vote term 1, log ends 0@0
  *
  * A message is shown when it is sent; it arrives one latency later, and what it causes is shown
- * then. `✗` marks one that the network loses, `…` one that the script holds back. `4@2` is the entry at
- * index 4, of term 2; `4..6@2` are three entries. Heartbeats are shown on request only.
+ * then. `✗` marks one that the network loses, `…` one that the script holds back. `4@2` is the
+ * entry at index 4, of term 2; `4..6@2` are three entries. Heartbeats are shown on request only.
  */
 import { unreachable } from "../util/assert.ts";
 import type { Configuration, MemberId } from "./configuration.ts";

@@ -1,8 +1,8 @@
 /**
  * What the tests of damage share: images of files, and the oracle.
  *
- * The oracle parses a good image by the byte tables alone, knows from that which marks a change leaves
- * intact, and says what design.md demands.
+ * The oracle parses a good image by the byte tables alone, knows from that which marks a change
+ * leaves intact, and says what design.md demands.
  */
 import { crc32 as zlibCrc32 } from "node:zlib";
 import { DiskError } from "../disk/disk.ts";
@@ -145,7 +145,9 @@ export function isBehind(a: Mark, b: Mark): boolean {
   return a.segment > b.segment || (a.segment === b.segment && a.offset > b.offset);
 }
 
-/** Where the log ends when `lost` is the first record that is not whole and these marks are left. */
+/**
+ * Where the log ends when `lost` is the first record that is not whole and these marks are left.
+ */
 export function judge(lost: Placed, marks: readonly Mark[]): Verdict {
   const isProven = marks.some((mark) => isBehind(mark, lost));
   return isProven

@@ -132,7 +132,10 @@ export class LocationIndex {
     while (this.rows > 0 && this.firstIndex(this.rows - 1) >= index) this.#forget(--this.#end);
   }
 
-  /** Removes the rows that only hold entries up to and including `index`; `lastIndex` is the group's. */
+  /**
+   * Removes the rows that only hold entries up to and including `index`; `lastIndex` is the
+   * group's.
+   */
   dropThrough(index: number, lastIndex: number): void {
     while (this.rows > 0) {
       const last = this.rows > 1 ? this.firstIndex(1) - 1 : lastIndex;

@@ -5,9 +5,9 @@
  *   any → failed     poisoned, for good
  *   any → closed
  *
- * After a failed write or sync nothing can be concluded about the medium: the kernel may have marked
- * the pages clean with their content lost, so that a second sync succeeds and proves nothing. So the
- * first failure is kept and everything after it ends with it.
+ * After a failed write or sync nothing can be concluded about the medium: the kernel may have
+ * marked the pages clean with their content lost, so that a second sync succeeds and proves
+ * nothing. So the first failure is kept and everything after it ends with it.
  */
 import { DiskError } from "../disk/disk.ts";
 import { InvariantViolation } from "../util/assert.ts";

@@ -1,16 +1,17 @@
 /**
  * The one place where the log grows: one write in flight, in order, each data-synced.
  *
- * Work arrives as jobs: things that put records, as many as there is room for, and say when they are
- * done. A job takes its turn for one write at a time. Placing is synchronous: in one go the records
- * get their places, the groups' states follow, and readers find the batches, while the write that
- * makes them durable is still to come. Until it has ended the batches are served from memory.
+ * Work arrives as jobs: things that put records, as many as there is room for, and say when they
+ * are done. A job takes its turn for one write at a time. Placing is synchronous: in one go the
+ * records get their places, the groups' states follow, and readers find the batches, while the
+ * write that makes them durable is still to come. Until it has ended the batches are served from
+ * memory.
  *
- * Full segment: an `end` record, then the mark in the slot, then the next segment is entered. Its first
- * write begins with the state of every group. A record never spans segments; 64 bytes always stay free
- * for the `end`. Where the next segment is not ready (there may be no space), the job gives its turn
- * up while it waits, so that votes and releases still find their way into the rest of this one: entries
- * leave a reserve for them.
+ * Full segment: an `end` record, then the mark in the slot, then the next segment is entered. Its
+ * first write begins with the state of every group. A record never spans segments; 64 bytes always
+ * stay free for the `end`. Where the next segment is not ready (there may be no space), the job
+ * gives its turn up while it waits, so that votes and releases still find their way into the rest
+ * of this one: entries leave a reserve for them.
  *
  * After anything failed, memory and disk need not agree any more: the log is poisoned and nothing
  * is written again.

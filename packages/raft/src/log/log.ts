@@ -2,19 +2,20 @@
  * The log port: one write-ahead log per host, shared by all its groups.
  *
  * Contract
- * - `append` takes everything that was gathered for any number of groups and makes it durable by one
- *   data-synced write; it resolves when that is done. At most one append may be in flight. Writes are
- *   kept in the order given. A batch ends everything its group had from its first index on.
- * - When an append or sync fails, the log is *poisoned*: that append and every later one rejects with
- *   STORAGE_FAILED, and nothing may be acknowledged again. It is never retried.
+ * - `append` takes everything that was gathered for any number of groups and makes it durable by
+ *   one data-synced write; it resolves when that is done. At most one append may be in flight.
+ *   Writes are kept in the order given. A batch ends everything its group had from its first index
+ *   on.
+ * - When an append or sync fails, the log is *poisoned*: that append and every later one rejects
+ *   with STORAGE_FAILED, and nothing may be acknowledged again. It is never retried.
  * - A lack of space is not a failure: it appears only while the next segment is being prepared. The
  *   append stays pending, `state` is `full`, and it goes on by itself when space is back. The state
  *   shows before an append must wait, and a reserve remains for votes and releases. `close` ends a
  *   waiting append with DISK_FULL; whether a part of it was written is then unknown.
- * - `read` returns durable or pending batches of one group, consecutive, the first one cut so that it
- *   starts at `from`, the last one so that it does not pass `to`; about `bytesMax` bytes and at least
- *   one batch; none at all where `from` is not in the log (released, or behind its end). It rejects
- *   with LOG_DAMAGED where a body no longer matches its CRC. It runs beside appends.
+ * - `read` returns durable or pending batches of one group, consecutive, the first one cut so that
+ *   it starts at `from`, the last one so that it does not pass `to`; about `bytesMax` bytes and at
+ *   least one batch; none at all where `from` is not in the log (released, or behind its end). It
+ *   rejects with LOG_DAMAGED where a body no longer matches its CRC. It runs beside appends.
  * - `settle` is to be called when nothing has been appended for a while: it writes the durable mark
  *   into the segment header. Harmless at any time.
  * - `release` says that a group no longer needs entries up to and including `index` (they are in a

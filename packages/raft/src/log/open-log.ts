@@ -3,11 +3,12 @@
  *
  * The order matters, and a crash anywhere in it leads to the same log once more:
  *  1. recovery reads and may refuse; nothing was changed so far;
- *  2. the directory is synced: names that were found must be durable before anything relies on them;
+ *  2. the directory is synced: names that were found must be durable before anything relies on
+ *     them;
  *  3. leftovers are removed: unfinished files, and spares beyond those that are kept;
  *  4. what no mark proves is written again;
- *  5. a fresh mark goes into a slot. It carries the number of this opening, which is higher than all
- *     that were found: no record is written before that number is durable (see record.ts).
+ *  5. a fresh mark goes into a slot. It carries the number of this opening, which is higher than
+ *     all that were found: no record is written before that number is durable (see record.ts).
  */
 import type { Disk } from "../disk/disk.ts";
 import { assert } from "../util/assert.ts";
@@ -43,7 +44,9 @@ export interface LogOptions {
   readonly clock: Clock;
   /** Draws the id of a new log. */
   readonly random: Random;
-  /** Size of new segments; default 16 MiB. A batch must fit into one, with the states of all groups. */
+  /**
+   * Size of new segments; default 16 MiB. A batch must fit into one, with the states of all groups.
+   */
   readonly segmentBytes?: number;
 }
 

@@ -28,9 +28,10 @@
  * of old records whose CRCs are right. A record counts only where its (segment, offset) says that
  * it belongs. An old vote can not come back to life.
  *
- * The durable mark: everything before it was durable when this record was handed to the disk. As one
- * write is in flight at a time, the mark of a record is the place where its own write begins. So a
- * record either begins a write (its mark is its own place) or has the mark of the one before it.
+ * The durable mark: everything before it was durable when this record was handed to the disk. As
+ * one write is in flight at a time, the mark of a record is the place where its own write begins.
+ * So a record either begins a write (its mark is its own place) or has the mark of the one before
+ * it.
  *
  * Why it names its opening: a torn write leaves leftovers behind the cut. They are in the right
  * segment, at the right offset, and may be whole; once new records end exactly where such a
@@ -39,14 +40,15 @@
  * records one after another that
  *   (a) one that begins a write has no lower opening than the one before it;
  *   (b) any other has the same opening and the same mark as the one before it.
- * A leftover stands behind a cut T, in a write that began at or before T, and was never acknowledged.
+ * A leftover stands behind a cut T, in a write that began at or before T, and was never
+ * acknowledged.
  *  - If a later opening wrote something durable at T, the leftover follows records of a higher
  *    opening: refused by (a) and (b).
  *  - If a later opening wrote at T and that write was torn as well, nothing that opening wrote was
- *    acknowledged, and what is found at T is a mix of sectors. The records taken from it are all of one
- *    write: a first one begins it, and (b) ties all others to its opening. So they are a beginning of
- *    what that opening wanted to write, never an entry of one behind an entry of the other, which
- *    would break Raft's log matching without anybody noticing.
+ *    acknowledged, and what is found at T is a mix of sectors. The records taken from it are all of
+ *    one write: a first one begins it, and (b) ties all others to its opening. So they are a
+ *    beginning of what that opening wanted to write, never an entry of one behind an entry of the
+ *    other, which would break Raft's log matching without anybody noticing.
  *  - If nothing was written at T since, the log ends there, because what stands there is not whole.
  */
 import { readU32, readU64, writeU32, writeU64 } from "../util/bytes.ts";

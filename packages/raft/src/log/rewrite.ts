@@ -2,13 +2,14 @@
  * Bytes found are not bytes durable.
  *
  * After the process died, recovery reads the page cache: what it finds above the proven mark may
- * never have reached the medium, and if a sync failed before, it never will, because the kernel counts
- * those pages as clean. A member that answered on the strength of such bytes would lose them with the
- * next power cut. So everything from the mark up to the tail is written again, byte for byte the
- * same, data-synced, before the log is opened. Writing, not only syncing, makes the pages dirty again.
+ * never have reached the medium, and if a sync failed before, it never will, because the kernel
+ * counts those pages as clean. A member that answered on the strength of such bytes would lose them
+ * with the next power cut. So everything from the mark up to the tail is written again, byte for
+ * byte the same, data-synced, before the log is opened. Writing, not only syncing, makes the pages
+ * dirty again.
  *
- * A power cut in the midst of this leaves, sector by sector, either these bytes or what the medium had
- * before: the same as the torn write that was there already.
+ * A power cut in the midst of this leaves, sector by sector, either these bytes or what the medium
+ * had before: the same as the torn write that was there already.
  */
 import type { Disk, DiskFile } from "../disk/disk.ts";
 import type { Position } from "./position.ts";

@@ -6,8 +6,8 @@
  *   nothing ──► M.new ────┘ zeros and head
  *
  * A file gets its final name only when its bytes are durable, and the next segment is entered only
- * when that name is. Every change of a name is synced before the one after it, so that no power loss
- * can keep the later one alone: a gap in the sequence always means damage.
+ * when that name is. Every change of a name is synced before the one after it, so that no power
+ * loss can keep the later one alone: a gap in the sequence always means damage.
  *
  * The next segment is prepared while the present one is being filled, in small synced pieces
  * through the ordinary lane of the disk, so that the log's own writes hardly notice. A spare needs
@@ -130,7 +130,9 @@ export class SegmentPool {
     });
   }
 
-  /** Takes the oldest segment out of use. Nobody needs it, and the one behind it can stand alone. */
+  /**
+   * Takes the oldest segment out of use. Nobody needs it, and the one behind it can stand alone.
+   */
   async recycleOldest(): Promise<void> {
     const { disk, directory, segmentBytes } = this.#options;
     const oldest = this.oldest;
@@ -252,7 +254,9 @@ export class SegmentPool {
     }
   }
 
-  /** Whether a name is durable cannot be found out a second time, not even after a lack of space. */
+  /**
+   * Whether a name is durable cannot be found out a second time, not even after a lack of space.
+   */
   async #syncNames(): Promise<void> {
     const { disk, directory } = this.#options;
     try {

@@ -152,7 +152,8 @@ describe("members that do not belong together", () => {
     const [n1, , n3] = all as [Opened, Opened, Opened];
     const { incarnation } = n3.node.status();
     await world.close([n3]);
-    // It looks like n3 before formation, so it is let in, to be told; and then speaks like a leader.
+    // It looks like n3 before formation, so it is let in, to be told; and then speaks like a
+    // leader.
     const address = "n3:9093";
     const transport = new MemoryTransport({
       network: world.network,

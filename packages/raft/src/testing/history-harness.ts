@@ -58,8 +58,8 @@ export interface WorkloadShape {
 }
 
 /**
- * Runs clients one operation at a time against one sequential store. Every operation takes effect at a
- * point drawn between its call and its return, so the history is linearizable.
+ * Runs clients one operation at a time against one sequential store. Every operation takes effect
+ * at a point drawn between its call and its return, so the history is linearizable.
  */
 export function drawHistory(random: Random, shape: WorkloadShape): KeyValueOperation[] {
   const pending: Array<{ at: number; run: () => void }> = [];
@@ -158,8 +158,9 @@ function applyTo(
 
 /**
  * The definition, word for word: some order of all answered operations and some of the unknown ones
- * respects real time, and a store that executes it one by one gives every answer that was heard, with
- * some revisions, growing, for the writes whose revision nobody heard. For one key and few operations.
+ * respects real time, and a store that executes it one by one gives every answer that was heard,
+ * with some revisions, growing, for the writes whose revision nobody heard. For one key and few
+ * operations.
  */
 export function isLinearizableNaively(history: readonly KeyValueOperation[]): boolean {
   const mentioned = history.flatMap((operation) => [

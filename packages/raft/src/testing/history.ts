@@ -3,14 +3,14 @@
  *
  * A history is the only evidence a black-box check has, so it keeps the three ends of a call apart:
  *  - `done`: answered. It took effect at one moment between `callAt` and `returnAt`.
- *  - `unknown`: no answer, or one that leaves it open. It took effect at some moment after `callAt`,
- *    possibly long after the client gave up, or never.
+ *  - `unknown`: no answer, or one that leaves it open. It took effect at some moment after
+ *    `callAt`, possibly long after the client gave up, or never.
  *  - `not-done`: refused with the promise that nothing happened and nothing will. A checker leaves
  *    it out; `refusedValuesSeen` (key-value-checks.ts) holds the system to that promise.
  *
  * Times come from one monotonic clock, in any unit. Processes of one machine share it on Linux
- * (`process.hrtime`, CLOCK_MONOTONIC). Where `returnAt` of one operation equals `callAt` of another they
- * count as concurrent: that can hide a violation, never invent one.
+ * (`process.hrtime`, CLOCK_MONOTONIC). Where `returnAt` of one operation equals `callAt` of another
+ * they count as concurrent: that can hide a violation, never invent one.
  *
  * As text a history is JSON lines, one operation each, so that several processes can write parts
  * of it and the parts can be joined with `cat`.

@@ -2,15 +2,16 @@
  * Cheap checks of a key-value history beside the search, each linear or nearly so.
  *
  * They say in one line what the search would say as "no order fits", and they see what it cannot: a
- * refused write is left out of the search, and revisions are global while the search looks at one key.
+ * refused write is left out of the search, and revisions are global while the search looks at one
+ * key.
  */
 import type { KeyValueOperation } from "./key-value-model.ts";
 import { valueWritten } from "./key-value-model.ts";
 
 /**
  * Reads that returned the value of a write that was refused as certainly not done, one line each.
- * A value that any other write of that key may have written proves nothing and is passed over: let every
- * write of a workload have a value of its own.
+ * A value that any other write of that key may have written proves nothing and is passed over: let
+ * every write of a workload have a value of its own.
  *
  * @example
  * ```ts
@@ -42,9 +43,9 @@ export function refusedValuesSeen(history: readonly KeyValueOperation[]): string
 }
 
 /**
- * Pairs of answers whose revisions contradict real time across keys, one line each: a write that began
- * after an answer with revision r had arrived must get a revision above r, and no two writes share
- * one.
+ * Pairs of answers whose revisions contradict real time across keys, one line each: a write that
+ * began after an answer with revision r had arrived must get a revision above r, and no two writes
+ * share one.
  */
 export function revisionOrderViolations(history: readonly KeyValueOperation[]): string[] {
   const shown = history.flatMap((operation) =>

@@ -5,12 +5,12 @@
  * global to the store, so on one key they grow from write to write, with gaps. A delete has a
  * revision of its own; an absent key shows none.
  *
- * A state is {value, revision, atLeast, excluded}. `revision` is undefined while the newest write is one
- * whose answer was lost (or that came without revisions). Then all that is known is that its revision
- * is `atLeast` or more, and not one of `excluded`, those which a failed comparison ruled out. The
- * first answer that shows the revision narrows the state to it. `atLeast` is kept the smallest
- * revision possible, so a state stands for exactly the worlds that fit what was heard, and a write with
- * revision r can follow if and only if r > atLeast.
+ * A state is {value, revision, atLeast, excluded}. `revision` is undefined while the newest write
+ * is one whose answer was lost (or that came without revisions). Then all that is known is that its
+ * revision is `atLeast` or more, and not one of `excluded`, those which a failed comparison ruled
+ * out. The first answer that shows the revision narrows the state to it. `atLeast` is kept the
+ * smallest revision possible, so a state stands for exactly the worlds that fit what was heard, and
+ * a write with revision r can follow if and only if r > atLeast.
  */
 import type { Operation } from "./history.ts";
 import type { SequentialModel } from "./sequential-model.ts";
@@ -203,10 +203,10 @@ function rank(_: KeyValueInput, output: KeyValueOutput): number | undefined {
 /**
  * Two things follow from what was seen of the values.
  *
- * If only one write can have left a value that was seen, that write happened, and before whoever saw
- * the value had returned. Values that several writes may have left tell nothing. Values seen without
- * a revision tell something, but not where in the order the write belongs, and then the search does
- * better to place it when it is needed.
+ * If only one write can have left a value that was seen, that write happened, and before whoever
+ * saw the value had returned. Values that several writes may have left tell nothing. Values seen
+ * without a revision tell something, but not where in the order the write belongs, and then the
+ * search does better to place it when it is needed.
  *
  * A value that no read returned and no comparison names cannot be told from another such value: a
  * read of either would have returned it, and every comparison with a value fails on both. So all of

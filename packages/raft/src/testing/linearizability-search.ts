@@ -2,37 +2,39 @@
  * The search behind `checkLinearizable`: is there an order of one partition's operations that
  * respects real time and that the model accepts?
  *
- * Wing and Gong's depth-first search with Lowe's memory of visited configurations (a configuration is
- * the set of placed operations and the state of the model; from equal configurations the same orders
- * follow). An operation may be placed next if it was called before any operation that is not placed yet
- * had returned. The set of placed operations is kept as a bitset. Remembered is only the window
- * that matters: below the oldest operation not placed everything is, and nothing can be placed
- * that was called after it returned.
+ * Wing and Gong's depth-first search with Lowe's memory of visited configurations (a configuration
+ * is the set of placed operations and the state of the model; from equal configurations the same
+ * orders follow). An operation may be placed next if it was called before any operation that is not
+ * placed yet had returned. The set of placed operations is kept as a bitset. Remembered is only the
+ * window that matters: below the oldest operation not placed everything is, and nothing can be
+ * placed that was called after it returned.
  *
  * Operations of unknown outcome (timeouts) never have to be placed and can be placed anywhere after
  * their call, so every one of them would double the configurations. Three rules keep them cheap.
  *
- *  1. *They are placed only where they are needed.* A move is a chain of unknown operations followed
- *     by one that was answered. Consider two neighbours u, y of a move, u unknown, taken from state p
- *     to state s. If y alone takes p to a state that covers s (everything that may follow s may follow
- *     it), u can be left out. If y and then u do so, and y was answered, u can be moved behind y.
- *     (If y is unknown too, only when y was called first, lest both orders be given up for each
- *     other.) So take among all valid orders one with the fewest unknown operations, among these one in
- *     which they stand latest, among these one with neighbouring unknown ones in call order
- *     wherever they commute: no pair in it can be improved. Moves that contain such a pair are skipped and
- *     this order is still found. An unknown operation behind the last answered one is left out.
- *     The argument holds from every configuration on and speaks of nothing before it, so skipping does
- *     not disturb the memory of visited configurations.
- *  2. *Interchangeable ones are used in the order of their calls.* In a valid order that uses the later
- *     called one of two first, swapping them is valid: the earlier called one may stand at both
- *     places, and the later called one may stand where the earlier one stood, which is later still.
- *  3. *The special before the general.* Where one that can stand in for another would do the same as that
- *     other, only the other is tried: if it is used later, the first can stand in for it there.
+ *  1. *They are placed only where they are needed.* A move is a chain of unknown operations
+ *     followed by one that was answered. Consider two neighbours u, y of a move, u unknown, taken
+ *     from state p to state s. If y alone takes p to a state that covers s (everything that may
+ *     follow s may follow it), u can be left out. If y and then u do so, and y was answered, u can
+ *     be moved behind y. (If y is unknown too, only when y was called first, lest both orders be
+ *     given up for each other.) So take among all valid orders one with the fewest unknown
+ *     operations, among these one in which they stand latest, among these one with neighbouring
+ *     unknown ones in call order wherever they commute: no pair in it can be improved. Moves that
+ *     contain such a pair are skipped and this order is still found. An unknown operation behind
+ *     the last answered one is left out. The argument holds from every configuration on and speaks
+ *     of nothing before it, so skipping does not disturb the memory of visited configurations.
+ *  2. *Interchangeable ones are used in the order of their calls.* In a valid order that uses the
+ *     later called one of two first, swapping them is valid: the earlier called one may stand at
+ *     both places, and the later called one may stand where the earlier one stood, which is later
+ *     still.
+ *  3. *The special before the general.* Where one that can stand in for another would do the same
+ *     as that other, only the other is tried: if it is used later, the first can stand in for it
+ *     there.
  *  4. Chains are tried only after every answered operation has been tried by itself.
  *
- * And one rule for all: an answered operation that changes nothing (a read, a failed comparison), fits
- * now and tells nothing new about the state is placed at once, and nothing else is tried. Any valid
- * order that has it later stays valid when it is moved here.
+ * And one rule for all: an answered operation that changes nothing (a read, a failed comparison),
+ * fits now and tells nothing new about the state is placed at once, and nothing else is tried. Any
+ * valid order that has it later stays valid when it is moved here.
  */
 import type { DoneOperation, Operation, UnknownOperation } from "./history.ts";
 import type { SequentialModel } from "./sequential-model.ts";

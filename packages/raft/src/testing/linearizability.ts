@@ -2,11 +2,11 @@
  * Did the system behave as if every operation had happened at one moment between its call and its
  * return? (Herlihy and Wing, 1990.) A black-box check of a recorded history against a model.
  *
- * Linearizability is local: a history is linearizable if and only if its part for every key is. So keys
- * are checked apart, the one with the fewest operations first, and the first one that fails is reported.
- * The question is NP-complete in general; with a few clients per key and mostly distinct values it
- * is answered in about the time it takes to read the history. What cannot be answered within the budget
- * is `unknown`, never `ok`.
+ * Linearizability is local: a history is linearizable if and only if its part for every key is. So
+ * keys are checked apart, the one with the fewest operations first, and the first one that fails is
+ * reported. The question is NP-complete in general; with a few clients per key and mostly distinct
+ * values it is answered in about the time it takes to read the history. What cannot be answered
+ * within the budget is `unknown`, never `ok`.
  */
 import { validateOperation } from "./history.ts";
 import type { Operation } from "./history.ts";

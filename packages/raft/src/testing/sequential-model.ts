@@ -1,9 +1,9 @@
 /**
  * What a correct system does when it is asked one thing at a time.
  *
- * A model is a value: its functions are pure, its states are immutable. A state may stand for several
- * possible worlds (a write whose answer was lost has *some* revision); an operation that tells them
- * apart then narrows the state.
+ * A model is a value: its functions are pure, its states are immutable. A state may stand for
+ * several possible worlds (a write whose answer was lost has *some* revision); an operation that
+ * tells them apart then narrows the state.
  */
 import type { Operation } from "./history.ts";
 

@@ -11,7 +11,9 @@ export class InvariantViolation extends Error {
   override readonly name = "InvariantViolation";
 }
 
-/** Throws {@link InvariantViolation} unless `condition` holds. A costly message goes in a function. */
+/**
+ * Throws {@link InvariantViolation} unless `condition` holds. A costly message goes in a function.
+ */
 export function assert(condition: boolean, message: string | (() => string)): asserts condition {
   if (!condition) throw new InvariantViolation(typeof message === "string" ? message : message());
 }

@@ -1,8 +1,8 @@
 /**
  * The checksum port: CRC-32 (ISO-HDLC, the one of zlib and Ethernet).
  *
- * Contract: `checksum(bytes, seed)` continues from `seed`, the checksum of what came before, so that
- * `checksum(b, checksum(a)) === checksum(a ++ b)`. The result is an unsigned 32-bit integer.
+ * Contract: `checksum(bytes, seed)` continues from `seed`, the checksum of what came before, so
+ * that `checksum(b, checksum(a)) === checksum(a ++ b)`. The result is an unsigned 32-bit integer.
  */
 export type Checksum = (bytes: Uint8Array, seed?: number) => number;
 
