@@ -36,6 +36,7 @@ const GROWTH_MAX = 4;
 /** Read and written again at a time. */
 const MOVED_BYTES_MAX = 1_048_576; // 1 MiB
 
+/** Lets go of segments that no group needs any more. */
 export class Compactor {
   readonly #options: CompactorOptions;
   #running: Promise<void> | undefined;

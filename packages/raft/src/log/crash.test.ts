@@ -24,6 +24,8 @@ import type { SegmentedLog } from "./segmented-log.ts";
 import { segmentName } from "./segment.ts";
 
 const GROUPS = [1, 2, 3];
+/** The long form draws more of what a power loss leaves. */
+const LONG = process.env["QUORATE_LONG"] === "1";
 
 /** Runs against a log and keeps account of what was begun and what was acknowledged. */
 class Account {
@@ -157,12 +159,14 @@ describe("power loss", () => {
     const operations = await countOperations(lifeUntilDeath);
     expect(operations).toBeGreaterThan(200);
     for (let n = PREPARED + 1; n <= operations; n++) {
-      const disk = await emptyDisk();
-      disk.dieAt(n, new SeededRandom(n));
-      const account = await lifeUntilDeath(disk);
-      const left = disk.successor!;
-      await recoveryDies(left, account, n);
-      await check(left, account, `crash at ${n}`);
+      for (let seed = n; seed <= (LONG ? n + 20_000 : n); seed += 1_000) {
+        const disk = await emptyDisk();
+        disk.dieAt(n, new SeededRandom(seed));
+        const account = await lifeUntilDeath(disk);
+        const left = disk.successor!;
+        await recoveryDies(left, account, seed);
+        await check(left, account, `crash at ${n}, seed ${seed}`);
+      }
     }
   });
 
@@ -173,7 +177,7 @@ describe("power loss", () => {
     const log = await open(rehearsal);
     const operations = rehearsal.operations;
     await log.close();
-    for (let i = 0; i < 2; i++) {
+    for (let i = 0; i < (LONG ? 3 : 1); i++) {
       const m = 1 + random.below(operations);
       const disk = left.clone();
       disk.dieAt(m, random);
@@ -300,7 +304,7 @@ describe("a life of crashes", () => {
     }
   }
 
-  test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])("seed %d", async (seed) => {
+  test.each(Array.from({ length: LONG ? 500 : 12 }, (_, i) => i + 1))("seed %d", async (seed) => {
     const random = new SeededRandom(seed * 77);
     let disk = await emptyDisk();
     let start = new LogModel();

@@ -185,8 +185,9 @@ export function oracleOfFlip(layout: Layout, path: string, offset: number): Verd
  */
 export function oracleOfLoss(layout: Layout, path: string, files: readonly Uint8Array[]): Verdict {
   const [before, after] = files as [Uint8Array, Uint8Array];
-  const offset = before.findIndex((byte, i) => byte !== after[i]);
-  if (offset < 0) return { kind: "open", ...layout.tail };
+  let offset = 0;
+  while (offset < before.length && before[offset] === after[offset]) offset++;
+  if (offset === before.length) return { kind: "open", ...layout.tail };
   const lost = layout.records.find((r) => r.path === path && offset < r.offset + r.bytes);
   if (lost === undefined) return { kind: "open", ...layout.tail };
   const believed = layout.records.filter((r) => r.path !== path || r.offset + 64 <= offset);

@@ -57,6 +57,7 @@ interface Span {
   end: number;
 }
 
+/** Reads batches back, beside the writer. */
 export class LogReader {
   readonly #options: LogReaderOptions;
   readonly #files: Map<number, Promise<DiskFile>> = new Map();

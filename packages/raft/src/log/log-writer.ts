@@ -74,6 +74,7 @@ function reserveOf(segmentBytes: number): number {
   return Math.min(65_536, Math.max(512, segmentBytes >>> 6));
 }
 
+/** The writer of one log. */
 export class LogWriter {
   writes = 0;
   bytesWritten = 0;

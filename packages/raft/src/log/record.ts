@@ -54,7 +54,9 @@
 import { readU32, readU64, writeU32, writeU64 } from "../util/bytes.ts";
 import type { Checksum } from "../util/checksum.ts";
 
+/** Bytes before the body of a record. */
 export const RECORD_HEADER_BYTES = 64;
+/** The format version that is written. */
 export const RECORD_VERSION = 1;
 const MAGIC = 0x43_45_52_51; // "QREC", read as a little-endian u32
 /** For a quick look at many places. */

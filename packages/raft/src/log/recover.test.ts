@@ -187,7 +187,10 @@ async function check(f: Fixture, want: Verdict, what: () => string): Promise<voi
 async function flipEverywhere(f: Fixture, paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     const bytes = f.image.get(path)!;
+    const isUsed = f.layout.records.some((record) => record.path === path);
     for (let offset = 0; offset < bytes.length; offset++) {
+      // Of the file that was only prepared, all of the head, and some of the zeros.
+      if (!isUsed && offset > 1_600 && offset % 16 !== 0) continue;
       const mask = 1 << ((offset * 7) % 8);
       bytes[offset]! ^= mask;
       await check(f, oracleOfFlip(f.layout, path, offset), () => `${path} ${offset}`);
@@ -205,19 +208,20 @@ function lastUsed(f: Fixture): string {
   return f.layout.records.at(-1)!.path;
 }
 
+/** The long form flips every byte of 64 KiB in one log. */
+const LONG = process.env["QUORATE_LONG"] === "1";
+
 // Tens of thousands of refusals: their stack traces would be most of the work.
 const { stackTraceLimit } = Error;
 beforeAll(() => void (Error.stackTraceLimit = 0));
 afterAll(() => void (Error.stackTraceLimit = stackTraceLimit));
 
 describe("one bit flipped, at every byte", () => {
-  test("of a log of 64 KiB, whose last write no mark proves", { timeout: 60_000 }, async () => {
-    const f = await fixture({
-      segmentBytes: 16_384,
-      segments: 3,
-      textLength: 2_500,
-      settled: false,
-    });
+  test("of a log whose last write no mark proves", { timeout: 600_000 }, async () => {
+    const size = LONG
+      ? { segmentBytes: 20_480, textLength: 2_500 }
+      : { segmentBytes: 8_192, textLength: 900 };
+    const f = await fixture({ ...size, segments: 3, settled: false });
     expect(logsOf(f).length).toBe(4);
     await check(f, { kind: "open", ...f.layout.tail }, () => "whole");
     await flipEverywhere(f, logsOf(f));
@@ -226,7 +230,7 @@ describe("one bit flipped, at every byte", () => {
   test("of small segments, settled, the oldest ones recycled", async () => {
     const f = await fixture({
       segmentBytes: 6_144,
-      segments: 3,
+      segments: 2,
       textLength: 300,
       settled: true,
       releaseAt: 3,
@@ -238,7 +242,7 @@ describe("one bit flipped, at every byte", () => {
   test("of small segments, not settled, the oldest ones recycled", async () => {
     const f = await fixture({
       segmentBytes: 6_144,
-      segments: 3,
+      segments: 2,
       textLength: 300,
       settled: false,
       releaseAt: 3,
@@ -261,7 +265,8 @@ describe("cut at every byte", () => {
     const f = unsettled;
     for (const path of logsOf(f)) {
       const bytes = f.image.get(path)!;
-      for (let length = 0; length < bytes.length; length++) {
+      const step = path === lastUsed(f) ? 1 : 5;
+      for (let length = 0; length < bytes.length; length += step) {
         f.image.set(path, bytes.subarray(0, length));
         const { verdict } = await verdictOn(f.image);
         const offset = length < 512 ? 0 : length;

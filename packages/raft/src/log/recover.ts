@@ -232,9 +232,10 @@ class LogScan {
   #search(segment: Segment, bytes: Uint8Array, from: number): void {
     const header = this.#header;
     const last = bytes.length - RECORD_HEADER_BYTES;
+    const magic = MAGIC_FIRST_BYTE;
     for (let offset = from; offset <= last; offset += 8) {
       // Two million places in a segment of 16 MiB: one comparison for nearly all of them.
-      if (bytes[offset] !== MAGIC_FIRST_BYTE || !this.#belongs(segment, bytes, offset)) continue;
+      if (bytes[offset] !== magic || !this.#belongs(segment, bytes, offset)) continue;
       this.#note(header);
       if (segment.sequence !== this.#at.segment || header.opening < this.#tornOpening) continue;
       this.#tornOpening = header.opening;

@@ -55,6 +55,7 @@ export const SPARES_MAX = 2;
 const ZERO_PIECE_BYTES = 262_144; // 256 KiB
 const FULL_RETRY_MS = 500;
 
+/** The segments of one log: in use, being prepared, spare. */
 export class SegmentPool {
   /** Oldest first; the last one is being written. Sequence numbers have no gaps. */
   readonly segments: Segment[];

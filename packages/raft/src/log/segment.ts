@@ -34,10 +34,12 @@ const SLOT_MAGIC = 0x4b_52_41_4d; // "MARK"
 
 /** Identity and two slots; records begin behind them. */
 export const SEGMENT_HEAD_BYTES: number = 3 * SECTOR_BYTES;
+/** Bytes of one slot of the durable mark: a sector. */
 export const SLOT_BYTES: number = SECTOR_BYTES;
 
 /** The smallest and the largest segment. Offsets are u32; a buffer must hold a whole segment. */
 export const SEGMENT_BYTES_MIN = 4_096;
+/** The largest segment. */
 export const SEGMENT_BYTES_MAX = 1_073_741_824; // 1 GiB
 
 /** Who a segment is. */
