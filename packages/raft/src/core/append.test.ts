@@ -45,7 +45,10 @@ describe("below the commit index", () => {
 
   test("an append that begins before the start of the log is taken from there on", () => {
     const recovered = {
-      startIndex: 10, startTerm: 3, lastIndex: 11, termRuns: [{ index: 11, term: 3 }],
+      startIndex: 10,
+      startTerm: 3,
+      lastIndex: 11,
+      termRuns: [{ index: 11, term: 3 }],
     };
     const solo = new Solo({ term: 3, commit: 11, recovered });
     const batches = [batchOf(2, 8, "8", "9"), batchOf(3, 10, "10", "11", "12")];
@@ -141,11 +144,18 @@ describe("configurations (thesis, 4.1)", () => {
   test("a member that its newest configuration leaves out still votes by the one before", () => {
     const solo = new Solo();
     const without = encodeConfiguration(configurationOf(["n2", "n3"]));
-    solo.step("n2", append({ term: 1, batches: [entryOf(1, 1, EntryKind.configuration, without)] }));
+    solo.step(
+      "n2",
+      append({ term: 1, batches: [entryOf(1, 1, EntryKind.configuration, without)] }),
+    );
     solo.run(20_000);
     expect(solo.status.role).toBe("follower");
     const vote = {
-      type: "request-vote", term: 2, incarnation: "n3", lastIndex: 1, lastTerm: 1,
+      type: "request-vote",
+      term: 2,
+      incarnation: "n3",
+      lastIndex: 1,
+      lastTerm: 1,
     } as const;
     expect(solo.step("n3", vote)).toMatchObject([{ message: { granted: true } }]);
   });
@@ -160,8 +170,14 @@ describe("configurations (thesis, 4.1)", () => {
 
 describe("malformed messages are dropped", () => {
   test.each([
-    ["a gap behind prevIndex", append({ term: 2, prevIndex: 1, prevTerm: 1, batches: batchesOf([2], 3) })],
-    ["a gap between batches", append({ term: 2, batches: [batchOf(1, 1, "a"), batchOf(1, 3, "b")] })],
+    [
+      "a gap behind prevIndex",
+      append({ term: 2, prevIndex: 1, prevTerm: 1, batches: batchesOf([2], 3) }),
+    ],
+    [
+      "a gap between batches",
+      append({ term: 2, batches: [batchOf(1, 1, "a"), batchOf(1, 3, "b")] }),
+    ],
     ["terms that fall", append({ term: 2, batches: [batchOf(2, 1, "a"), batchOf(1, 2, "b")] })],
     ["a term above the sender's", append({ term: 2, batches: [batchOf(3, 1, "a")] })],
     ["a previous term above the sender's", append({ term: 2, prevIndex: 1, prevTerm: 3 })],

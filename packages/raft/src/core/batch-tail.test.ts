@@ -16,9 +16,7 @@ function tailOf(...sizes: readonly number[]): BatchTail {
 test("every index in memory is found in its batch, no other one is", () => {
   const tail = tailOf(1, 3, 2, 5, 1);
   const found = Array.from({ length: 14 }, (_, index) => tail.batchAt(index)?.firstIndex);
-  expect(found).toEqual([
-    undefined, 1, 2, 2, 2, 5, 5, 7, 7, 7, 7, 7, 12, undefined,
-  ]);
+  expect(found).toEqual([undefined, 1, 2, 2, 2, 5, 5, 7, 7, 7, 7, 7, 12, undefined]);
   expect(new BatchTail().batchAt(1)).toBeUndefined();
 });
 

@@ -11,6 +11,7 @@ import type { EntryBatch } from "./entry.ts";
 /** How many empty slots at the front are put up with before the array is moved together. */
 const SLACK = 1_024;
 
+/** The newest batches of the log, in memory. */
 export class BatchTail {
   #batches: EntryBatch[] = [];
   #head = 0;

@@ -17,7 +17,10 @@ import { Raft } from "./raft.ts";
 type Call = (raft: RaftInputs) => unknown;
 
 const options = {
-  appendBytesMax: 200, inflightMessagesMax: 3, tailBytesMax: 500, electionTimeoutMs: 300,
+  appendBytesMax: 200,
+  inflightMessagesMax: 3,
+  tailBytesMax: 500,
+  electionTimeoutMs: 300,
   heartbeatIntervalMs: 30,
 };
 const voters = ["n1", "n2", "n3"];
@@ -27,7 +30,10 @@ function fresh(id: string): Raft {
     ...EMPTY_GROUP,
     startConfiguration: { index: 0, configuration: configurationOf(voters) },
   };
-  const all: RaftOptions = raftOptions(id, { ...options, random: new SeededRandom(voters.indexOf(id)) });
+  const all: RaftOptions = raftOptions(id, {
+    ...options,
+    random: new SeededRandom(voters.indexOf(id)),
+  });
   return new Raft(all, recovered, 0);
 }
 
@@ -46,7 +52,11 @@ function record(network: TestNetwork, id: string, { calls, results }: Recording)
       if (typeof value !== "function") return value;
       return (...args: unknown[]): unknown => {
         calls.push((core) => Reflect.apply(Reflect.get(core, name) as () => unknown, core, args));
-        const result: unknown = Reflect.apply(value as (...all: unknown[]) => unknown, target, args);
+        const result: unknown = Reflect.apply(
+          value as (...all: unknown[]) => unknown,
+          target,
+          args,
+        );
         results.push(bytesOf(result));
         return result;
       };
@@ -64,7 +74,9 @@ function bytesOf(value: unknown): string {
 
 test("the same inputs give byte-identical outputs", () => {
   const network = new TestNetwork({ voters, persistence: "manual", jitterMs: 10, raft: options });
-  const recordings = new Map<string, Recording>(voters.map((id) => [id, { calls: [], results: [] }]));
+  const recordings = new Map<string, Recording>(
+    voters.map((id) => [id, { calls: [], results: [] }]),
+  );
   for (const [id, recording] of recordings) record(network, id, recording);
   const random = new SeededRandom(42);
   for (let i = 0; i < 1_500; i++) {

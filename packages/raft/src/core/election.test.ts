@@ -37,7 +37,12 @@ describe("pre-vote (thesis, 9.6)", () => {
     expect(messages).toMatchObject([
       { after: 0, message: { type: "pre-vote-response", term: 1, granted: true } },
     ]);
-    expect(solo.raft.state).toMatchObject({ term: 0, vote: undefined, electionDeadlineMs, leaderContactMs });
+    expect(solo.raft.state).toMatchObject({
+      term: 0,
+      vote: undefined,
+      electionDeadlineMs,
+      leaderContactMs,
+    });
     expect(solo.outputs.at(-1)?.hardState).toBeUndefined();
     // It may be granted to any number of askers.
     expect(solo.step("n3", preVote(1))).toMatchObject([{ message: { granted: true } }]);
@@ -72,7 +77,9 @@ describe("pre-vote (thesis, 9.6)", () => {
 
   test("an asker of an earlier term is told the term, and follows it", () => {
     const solo = new Solo({ log: [1, 1, 1], term: 5 });
-    expect(solo.step("n2", preVote(3, 9, 1))).toMatchObject([{ message: { granted: false, term: 5 } }]);
+    expect(solo.step("n2", preVote(3, 9, 1))).toMatchObject([
+      { message: { granted: false, term: 5 } },
+    ]);
     solo.timeOut();
     solo.step("n3", { type: "pre-vote-response", term: 8, granted: false });
     expect(solo.status).toMatchObject({ role: "follower", term: 8 });
@@ -272,7 +279,9 @@ describe("who may vote and campaign", () => {
 
   test("a directory that no configuration names neither votes nor campaigns", () => {
     const { members, ...rest } = configurationOf(["n1", "n2", "n3"]);
-    const others = members.map((m) => (m.id === "n1" ? { ...m, incarnation: incarnationOf("old") } : m));
+    const others = members.map((m) =>
+      m.id === "n1" ? { ...m, incarnation: incarnationOf("old") } : m,
+    );
     const startConfiguration = { index: 0, configuration: { members: others, ...rest } };
     const solo = new Solo({ recovered: { startConfiguration } });
     expect(solo.step("n2", requestVote(1))).toEqual([]);
@@ -285,7 +294,10 @@ describe("who may vote and campaign", () => {
     const solo = new Solo().win("n2");
     solo.forget();
     for (const message of [
-      requestVote(9), preVote(9), heartbeatResponse(9), { ...ack(9, 0), success: false },
+      requestVote(9),
+      preVote(9),
+      heartbeatResponse(9),
+      { ...ack(9, 0), success: false },
       { type: "pre-vote-response", term: 9, granted: false } as const,
     ]) {
       solo.step("stranger", message);
@@ -296,7 +308,10 @@ describe("who may vote and campaign", () => {
 
   test("a member without any configuration takes entries from a leader it does not know", () => {
     const configuration = configurationOf([]);
-    const solo = new Solo({ id: "x1", recovered: { startConfiguration: { index: 0, configuration } } });
+    const solo = new Solo({
+      id: "x1",
+      recovered: { startConfiguration: { index: 0, configuration } },
+    });
     expect(solo.step("n2", append({ term: 3 }))).toMatchObject([{ message: { success: true } }]);
     expect(solo.status).toMatchObject({ term: 3, leader: "n2" });
   });
@@ -321,7 +336,9 @@ describe("who may vote and campaign", () => {
     solo.persist(solo.outputs.at(-1)!.number);
     expect(solo.status).toMatchObject({ ready: true, commit: 1 });
     expect(solo.eventsOf("role").map((e) => e.reason)).toEqual([
-      "sole voter", "pre-votes from n1", "votes from n1",
+      "sole voter",
+      "pre-votes from n1",
+      "votes from n1",
     ]);
   });
 

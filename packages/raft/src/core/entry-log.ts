@@ -19,6 +19,7 @@ import type { EntryBatch } from "./entry.ts";
 import { EntryCursor, EntryKind } from "./entry.ts";
 import { violated } from "./invariants.ts";
 
+/** Terms, configurations and newest batches of one log. */
 export class EntryLog {
   /** The log starts after this position. */
   readonly startIndex: number;

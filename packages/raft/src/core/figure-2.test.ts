@@ -55,7 +55,9 @@ describe("Figure 2, AppendEntries", () => {
     solo.step("n2", append({ term: 3, prevIndex: 3, prevTerm: 3 }));
     solo.step("n2", append({ term: 3, prevIndex: 3, prevTerm: 2 }));
     expect(solo.sent("append-entries-response").map((m) => m.success)).toEqual([
-      false, false, true,
+      false,
+      false,
+      true,
     ]);
   });
 
@@ -76,14 +78,20 @@ describe("Figure 2, AppendEntries", () => {
 
   test("4: entries that are not in the log are appended, in the middle of a batch too", () => {
     const solo = new Solo({ log: [1, 1], term: 1 });
-    solo.step("n2", append({ term: 1, prevIndex: 1, prevTerm: 1, batches: batchesOf([1, 1, 1], 2) }));
+    solo.step(
+      "n2",
+      append({ term: 1, prevIndex: 1, prevTerm: 1, batches: batchesOf([1, 1, 1], 2) }),
+    );
     expect(solo.terms).toEqual([1, 1, 1, 1]);
     expect(solo.outputs.flatMap((o) => o.entries).map((b) => b.toString())).toEqual(["[3..4]@1"]);
   });
 
   test("5: commitIndex follows leaderCommit, at most up to the last new entry", () => {
     const solo = new Solo({ log: [1, 1, 1, 1], term: 2 });
-    solo.step("n2", append({ term: 2, prevIndex: 1, prevTerm: 1, commit: 4, batches: batchesOf([1], 2) }));
+    solo.step(
+      "n2",
+      append({ term: 2, prevIndex: 1, prevTerm: 1, commit: 4, batches: batchesOf([1], 2) }),
+    );
     expect(solo.status.commit).toBe(2);
     solo.step("n2", append({ term: 2, prevIndex: 4, prevTerm: 1, commit: 3 }));
     expect(solo.status.commit).toBe(3);
@@ -146,7 +154,14 @@ describe("Figure 2, Rules for Servers: all", () => {
   test("2: a higher term in any request or response is taken over, as a follower", () => {
     const higher: Message[] = [
       { type: "request-vote-response", term: 7, granted: false },
-      { type: "append-entries-response", term: 7, success: false, index: 0, hintIndex: 0, hintTerm: 0 },
+      {
+        type: "append-entries-response",
+        term: 7,
+        success: false,
+        index: 0,
+        hintIndex: 0,
+        hintTerm: 0,
+      },
       { type: "heartbeat-response", term: 7, round: 0 },
       { type: "read-index-request", term: 7, token: 1 },
       { type: "read-index-response", term: 7, token: 1, ok: false, index: 0 },
@@ -175,7 +190,9 @@ describe("Figure 2, Rules for Servers: followers and candidates", () => {
     solo.step("n2", append({ term: 1 }));
     solo.step("n2", { type: "heartbeat", term: 1, commit: 0, round: 3 });
     expect(solo.messages.map((m) => m.message.type)).toEqual([
-      "request-vote-response", "append-entries-response", "heartbeat-response",
+      "request-vote-response",
+      "append-entries-response",
+      "heartbeat-response",
     ]);
   });
 
@@ -216,7 +233,11 @@ describe("Figure 2, Rules for Servers: followers and candidates", () => {
     const output = solo.outputs.at(-1)!;
     expect(output.hardState).toMatchObject({ term: 3, vote: { id: "n1" } });
     const message = {
-      type: "request-vote", term: 3, incarnation: incarnationOf("n1"), lastIndex: 2, lastTerm: 2,
+      type: "request-vote",
+      term: 3,
+      incarnation: incarnationOf("n1"),
+      lastIndex: 2,
+      lastTerm: 2,
     };
     expect(output.messages).toEqual([
       { to: "n2", message, after: output.number },
@@ -228,7 +249,8 @@ describe("Figure 2, Rules for Servers: followers and candidates", () => {
     const voters = ["n1", "n2", "n3", "n4", "n5"];
     const solo = new Solo({ voters });
     solo.timeOut();
-    for (const from of ["n2", "n3"]) solo.step(from, { type: "pre-vote-response", term: 1, granted: true });
+    for (const from of ["n2", "n3"])
+      solo.step(from, { type: "pre-vote-response", term: 1, granted: true });
     solo.step("n2", { type: "request-vote-response", term: 1, granted: true });
     expect(solo.status.role).toBe("candidate");
     solo.step("n4", { type: "request-vote-response", term: 1, granted: true });
@@ -263,7 +285,8 @@ describe("Figure 2, Rules for Servers: leaders", () => {
     solo.forget();
     solo.run(100);
     expect(solo.messages.map((m) => [m.to, m.message.type])).toEqual([
-      ["n2", "heartbeat"], ["n3", "heartbeat"],
+      ["n2", "heartbeat"],
+      ["n3", "heartbeat"],
     ]);
   });
 
@@ -272,7 +295,9 @@ describe("Figure 2, Rules for Servers: leaders", () => {
     const result = solo.raft.propose(solo.nowMs, { bytes: new Uint8Array(40), count: 1 });
     expect(result).toEqual({ ok: true, firstIndex: 2, term: 1 });
     expect(new Solo().raft.propose(1_000, { bytes: new Uint8Array(40), count: 1 })).toEqual({
-      ok: false, reason: "not-leader", leader: undefined,
+      ok: false,
+      reason: "not-leader",
+      leader: undefined,
     });
   });
 

@@ -17,6 +17,7 @@ import type { Vote } from "./output.ts";
 
 const NO_ENTRIES: readonly EntryBatch[] = [];
 
+/** What of one member is durable, output by output. */
 export class Persistence {
   readonly #checksum: Checksum;
   /** Number of the newest output handed out. */

@@ -17,6 +17,7 @@ import type { PeerStatus } from "./contract.ts";
 import { violated } from "./invariants.ts";
 import type { LoadRequest } from "./output.ts";
 
+/** One peer, as its leader knows it. */
 export class Progress {
   readonly id: MemberId;
   role: "voter" | "learner";

@@ -7,6 +7,7 @@
  */
 import type { MemberId } from "./configuration.ts";
 
+/** The reads of one member that wait for an index. */
 export class ReadQueue {
   /** Not part of an attempt yet: contexts and times of arrival, side by side, oldest first. */
   waiting: number[] = [];

@@ -9,7 +9,9 @@ import { ack, append, batchesOf, batchOf, refusal, Solo } from "./solo-harness.t
 function ranges(solo: Solo, to = "n2"): string[] {
   return solo
     .sent("append-entries", to)
-    .map((m) => `${m.prevIndex}:${m.batches.map((b) => `${b.firstIndex}-${b.lastIndex}`).join(",")}`);
+    .map(
+      (m) => `${m.prevIndex}:${m.batches.map((b) => `${b.firstIndex}-${b.lastIndex}`).join(",")}`,
+    );
 }
 
 /** A leader whose peers have acknowledged the entry that opens its term. */
@@ -25,7 +27,9 @@ describe("sending ahead", () => {
   test("everything proposed in a turn leaves together, to every peer", () => {
     const solo = leader();
     for (const text of ["a", "b", "c"]) {
-      expect(solo.raft.propose(solo.nowMs, { bytes: new Uint8Array(40), count: 1 }).ok, text).toBe(true);
+      expect(solo.raft.propose(solo.nowMs, { bytes: new Uint8Array(40), count: 1 }).ok, text).toBe(
+        true,
+      );
     }
     solo.take();
     expect(ranges(solo, "n2")).toEqual(["1:2-2,3-3,4-4"]);
@@ -82,7 +86,11 @@ describe("flow control (thesis, 10.2)", () => {
     const solo = leader({ raft: { inflightMessagesMax: 3 } });
     for (const text of ["a", "b", "c"]) solo.propose(text);
     solo.step("n2", ack(1, 4));
-    expect(solo.status.peers[0]).toMatchObject({ inflightMessages: 0, inflightBytes: 0, matchIndex: 4 });
+    expect(solo.status.peers[0]).toMatchObject({
+      inflightMessages: 0,
+      inflightBytes: 0,
+      matchIndex: 4,
+    });
   });
 
   test("a full window whose acknowledgements were lost opens again with a heartbeat's answer", () => {
@@ -115,7 +123,9 @@ describe("flow control (thesis, 10.2)", () => {
     const big = { bytes: new Uint8Array(200), count: 5 };
     expect(solo.raft.propose(solo.nowMs, big)).toMatchObject({ ok: true });
     expect(solo.raft.propose(solo.nowMs, { bytes: new Uint8Array(40), count: 1 })).toEqual({
-      ok: false, reason: "overloaded", leader: "n1",
+      ok: false,
+      reason: "overloaded",
+      leader: "n1",
     });
     solo.take();
     solo.ackAll("n2");
@@ -165,7 +175,9 @@ describe("probing", () => {
     }
     expect(follower.terms).toEqual(solo.terms);
     const answers = follower.sent("append-entries-response");
-    expect(answers.filter((m) => !m.success)).toMatchObject([{ index: 10, hintIndex: 10, hintTerm: 3 }]);
+    expect(answers.filter((m) => !m.success)).toMatchObject([
+      { index: 10, hintIndex: 10, hintTerm: 3 },
+    ]);
     expect(follower.eventsOf("truncated")).toMatchObject([{ from: 4, term: 2 }]);
   });
 
@@ -192,7 +204,12 @@ describe("probing", () => {
   });
 
   test("a peer in need of entries from before the start of the log is left waiting", () => {
-    const recovered = { startIndex: 5, startTerm: 1, lastIndex: 6, termRuns: [{ index: 6, term: 1 }] };
+    const recovered = {
+      startIndex: 5,
+      startTerm: 1,
+      lastIndex: 6,
+      termRuns: [{ index: 6, term: 1 }],
+    };
     const solo = new Solo({ term: 1, commit: 5, recovered }).win("n2");
     solo.forget();
     solo.step("n3", refusal(2, 6, 2, 1));
@@ -232,7 +249,11 @@ describe("lost messages", () => {
     solo.propose("a");
     solo.raft.unreachable(solo.nowMs, "n2");
     solo.take();
-    expect(solo.status.peers[0]).toMatchObject({ state: "probe", nextIndex: 2, inflightMessages: 0 });
+    expect(solo.status.peers[0]).toMatchObject({
+      state: "probe",
+      nextIndex: 2,
+      inflightMessages: 0,
+    });
     expect(ranges(solo)).toEqual(["1:2-2", "1:2-2"]);
     solo.raft.unreachable(solo.nowMs, "n2");
     solo.raft.unreachable(solo.nowMs, "stranger");

@@ -10,7 +10,13 @@ import type { MemberId } from "./configuration.ts";
 import type { RaftOptions, RecoveredGroup } from "./contract.ts";
 import type { EntryKind } from "./entry.ts";
 import { EntryBatch, packEntries } from "./entry.ts";
-import { commands, configurationOf, incarnationOf, raftOptions, TestDisk } from "./member-harness.ts";
+import {
+  commands,
+  configurationOf,
+  incarnationOf,
+  raftOptions,
+  TestDisk,
+} from "./member-harness.ts";
 import type { AppendEntries, AppendEntriesResponse, Message, MessageType } from "./message.ts";
 import type { CoreEvent, Envelope, Output, Vote } from "./output.ts";
 import { Raft } from "./raft.ts";
@@ -54,7 +60,12 @@ export function batchOf(term: number, firstIndex: number, ...texts: readonly str
 }
 
 /** One batch of a single entry of any kind. */
-export function entryOf(term: number, index: number, kind: EntryKind, payload: Uint8Array): EntryBatch {
+export function entryOf(
+  term: number,
+  index: number,
+  kind: EntryKind,
+  payload: Uint8Array,
+): EntryBatch {
   const entries = packEntries([{ kind, payload }]);
   return EntryBatch.seal(entries, { term, firstIndex: index, timeMs: 0, checksum: crc32 });
 }
@@ -67,13 +78,22 @@ export function append(fields: Partial<AppendEntries> & { readonly term: number 
 /** A success of a follower. */
 export function ack(term: number, index: number): AppendEntriesResponse {
   return {
-    type: "append-entries-response", term, success: true, index, hintIndex: 0, hintTerm: 0,
+    type: "append-entries-response",
+    term,
+    success: true,
+    index,
+    hintIndex: 0,
+    hintTerm: 0,
   };
 }
 
 /** A refusal of a follower. */
-export function refusal(term: number, index: number, hintIndex: number, hintTerm: number):
-AppendEntriesResponse {
+export function refusal(
+  term: number,
+  index: number,
+  hintIndex: number,
+  hintTerm: number,
+): AppendEntriesResponse {
   return { type: "append-entries-response", term, success: false, index, hintIndex, hintTerm };
 }
 
@@ -204,7 +224,8 @@ export class Solo {
   /** Terms of the entries, the first one at index 1. */
   get terms(): number[] {
     const terms: number[] = [];
-    for (let i = 1; i <= this.status.lastIndex; i++) terms.push(this.raft.state.log.termAt(i) ?? -1);
+    for (let i = 1; i <= this.status.lastIndex; i++)
+      terms.push(this.raft.state.log.termAt(i) ?? -1);
     return terms;
   }
 }

@@ -30,6 +30,7 @@ export interface Draft {
   after: number;
 }
 
+/** Everything that the functions of this folder work on. */
 export class RaftState {
   readonly options: RaftOptions;
   readonly id: MemberId;
