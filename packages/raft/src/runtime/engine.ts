@@ -22,6 +22,7 @@ import { Observers } from "./observers.ts";
 import type { EngineOptions } from "./options.ts";
 import { Peering } from "./peering.ts";
 import type { EnginePorts } from "./ports.ts";
+import { storageError } from "./storage-error.ts";
 
 /** The only group for now. */
 const GROUP = 1;
@@ -110,7 +111,7 @@ export async function openEngine(
       await Promise.allSettled([log?.close()]);
       await Promise.allSettled([dataDir?.lock.release()]);
     }
-    throw error;
+    throw storageError(error, `${options.dataDir} cannot be opened`);
   }
 }
 

@@ -246,6 +246,54 @@ describe("members that do not belong together", () => {
   });
 });
 
+describe("forming that is cut short", () => {
+  test("closing in the middle of it leaves a closed replica, and the next start goes on", async () => {
+    const world = new World();
+    const all = await world.cluster(3);
+    const n2 = all[1]!;
+    const disk = world.disk("n2");
+    await world.when(() => all[0]!.node.status().state === "running", "n1 has decided");
+    disk.stall();
+    await world.run(10);
+    expect(n2.node.status().state).toBe("forming");
+    const closing = n2.node.close();
+    disk.resume();
+    await world.until(closing);
+    expect(n2.node.status().state).toBe("closed");
+    expect((await errorOf(n2.node.write(add()))).code).toBe("CLOSED");
+    const back = await world.open("n2", { members: THREE });
+    await world.when(() => back.node.status().state === "running", "formed");
+    await world.close([all[0]!, all[2]!, back]);
+  });
+
+  test("a disk that fails meanwhile fails the replica with its cause", async () => {
+    const world = new World();
+    const all = await world.cluster(3);
+    const n2 = all[1]!;
+    world.disk("n2").beforeOperation = ({ kind }) =>
+      kind === "rename" ? { reason: "io" } : undefined;
+    await world.when(() => n2.node.status().state === "failed", "n2 has failed");
+    expect(n2.node.status().failure?.code).toBe("STORAGE_FAILED");
+    await world.close(all);
+  });
+
+  test.each([
+    ["full", "DISK_FULL"],
+    ["access", "DATA_DIR_INVALID"],
+    ["io", "STORAGE_FAILED"],
+  ] as const)("opening on a disk that says %s rejects with %s", async (reason, code) => {
+    const world = new World();
+    world.disk("n1").beforeOperation = ({ kind }) =>
+      kind === "sync" || kind === "write" ? { reason } : undefined;
+    const error = await errorOf(world.open("n1", { bootstrap: true }));
+    expect(error).toMatchObject({ code, outcome: "not-done" });
+    world.disk("n1").beforeOperation = undefined;
+    const again = await world.open("n1", { bootstrap: true });
+    expect(await world.until(again.node.write(add(1)))).toBe(1);
+    await world.close([again]);
+  });
+});
+
 describe("crashes while forming", () => {
   test("bootstrapping: power loss at every disk operation, then started again", async () => {
     for (let at = 1; ; at++) {

@@ -136,6 +136,8 @@ export class Group {
 
   /** Gives the group its core, from what recovery found or formation agreed. */
   start(recovered: RecoveredGroup): void {
+    // It may have been closed while what was agreed was still being written.
+    if (this.#state !== "forming") return;
     const { clock, number, transport, observers } = this.#context;
     const core = this.#context.makeCore(recovered, clock.nowMs());
     const applier = new Applier(core, recovered.startIndex, {

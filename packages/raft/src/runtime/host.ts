@@ -301,7 +301,8 @@ export class Host implements TransportHandler {
     if (dueMs >= this.#timerAtMs || dueMs === Number.POSITIVE_INFINITY) return;
     this.#timer?.cancel();
     this.#timerAtMs = dueMs;
-    const delayMs = Math.max(0, dueMs - this.#parts.clock.nowMs());
+    // Never zero: what is still due after a turn must not become a loop without time passing.
+    const delayMs = Math.max(1, dueMs - this.#parts.clock.nowMs());
     this.#timer = this.#parts.clock.setTimer(delayMs, this.#onTimer);
   }
 

@@ -31,6 +31,7 @@ import type { Identity } from "./identity.ts";
 import type { EngineOptions } from "./options.ts";
 import type { EnginePorts } from "./ports.ts";
 import type { HostEvent } from "./replica.ts";
+import { storageError } from "./storage-error.ts";
 
 /** What peering needs of its host. */
 export interface PeeringContext {
@@ -197,7 +198,9 @@ export class Peering {
   #adopt(configuration: Configuration): void {
     const clusterId = clusterIdOf(configuration, this.#context.ports.digest);
     const identity = formingIdentity(this.#identity, configuration, clusterId);
-    this.#adopting = this.#form(identity).catch((error: unknown) => this.#context.failed(error));
+    this.#adopting = this.#form(identity).catch((error: unknown) => {
+      this.#context.failed(storageError(error, "the first configuration could not be kept"));
+    });
   }
 
   async #form(forming: Identity): Promise<void> {
