@@ -66,6 +66,22 @@ describe("over a socket", () => {
     expect(answer).toContain("must be percent-encoded");
   });
 
+  test("a write that is under way does not get the answer to what follows it", async () => {
+    const put = "PUT /kv/k HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n1";
+    replica.hang = true;
+    expect(await raw(`${put}NONSENSE\r\n\r\n`)).toBe("");
+    const cut =
+      "PUT /kv/k HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\nz\r\n";
+    expect(await raw(cut)).toContain('"code":"REQUEST_INVALID"');
+  });
+
+  test("no header is lost among many", async () => {
+    const many = Array.from({ length: 2_500 }, (_, i) => `x${i}: 1\r\n`).join("");
+    const head = `PUT /kv/k HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${many}`;
+    const answer = await raw(`${head}if-match: "9"\r\ncontent-length: 1\r\n\r\n1`);
+    expect(answer).toMatch(/^HTTP\/1\.1 412 /);
+  });
+
   test("a client that waits for leave is told before it sends too much", async () => {
     const head = (length: number): string =>
       `PUT /kv/k HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\n` +

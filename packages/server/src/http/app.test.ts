@@ -353,6 +353,12 @@ describe("errors of the replica", () => {
     }
   });
 
+  test("a full disk is not logged at every request: the member's events say it once", async () => {
+    replica.fail = new QuorateError("DISK_FULL", "the member is read-only");
+    expect((await ask("PUT", "/kv/k", { payload: "1" })).statusCode).toBe(507);
+    expect(logged).toEqual([]);
+  });
+
   test("an unexpected error is a 500 that tells nothing and is logged", async () => {
     replica.fail = new Error("secret detail");
     const response = await ask("GET", "/kv/k");

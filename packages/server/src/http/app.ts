@@ -69,6 +69,8 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   app.setErrorHandler(handleError);
   app.setNotFoundHandler(refuseRoute);
   app.server.maxConnections = options.connectionsMax;
+  // Node drops headers beyond this number without a word, an If-Match among them; 0 is no limit.
+  app.server.maxHeadersCount = 0;
   app.server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
     const announced = Number(request.headers["content-length"]);
     if (!(announced > options.valueBytesMax)) response.writeContinue();
@@ -100,12 +102,22 @@ export function listeningAt(app: FastifyInstance): string {
   return `${host}:${address.port}`;
 }
 
+/** Requests that wait for their answers: with pipelining a connection may have several. */
+const unanswered = new WeakMap<Socket, Set<IncomingMessage>>();
+
+function noteUnanswered(request: IncomingMessage, response: ServerResponse): void {
+  const requests = unanswered.get(request.socket) ?? new Set();
+  unanswered.set(request.socket, requests.add(request));
+  response.once("close", () => requests.delete(request));
+}
+
 /** The body is bytes, whatever the client calls it: a malformed type must not refuse a value. */
 function beforeRequest(
   request: FastifyRequest,
-  _reply: FastifyReply,
+  reply: FastifyReply,
   done: (error?: HttpError) => void,
 ): void {
+  noteUnanswered(request.raw, reply.raw);
   const { headers, method } = request.raw;
   if (headers["content-type"] !== undefined) delete headers["content-type"];
   const { origin } = headers;
@@ -136,6 +148,9 @@ function allowedMethods(path: string): string | undefined {
   return path.includes("/", 4) ? "POST" : "GET, HEAD, PUT, POST, DELETE";
 }
 
+/** Not available, too late, disk full: events of the replica say so, not every request. */
+const EXPECTED: ReadonlySet<number> = new Set([503, 504, 507]);
+
 function sendError(
   options: HttpAppOptions,
   thrown: unknown,
@@ -144,7 +159,7 @@ function sendError(
   const error = translate(thrown, request, options);
   const described = describeError(error);
   const status = described?.status ?? 500;
-  if (status >= 500 && status !== 503 && status !== 504) {
+  if (status >= 500 && !EXPECTED.has(status)) {
     options.onError(error, `${request.method} ${request.raw.url}`);
   }
   if (status === 503) reply.header("retry-after", "1");
@@ -175,9 +190,14 @@ function translate(thrown: unknown, request: FastifyRequest, options: HttpAppOpt
   return thrown;
 }
 
-/** What Node's parser refuses never becomes a request: the answer is written by hand. */
+/**
+ * What Node's parser refuses never becomes a request: the answer is written by hand. Not while an
+ * earlier request waits for its own: the client would take this one for that, and hear that nothing
+ * was done of what may well have been. A connection that breaks is an unknown outcome.
+ */
 function answerClientError(error: Error & { readonly code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === "ECONNRESET") {
+  const isOwed = [...(unanswered.get(socket) ?? [])].some((request) => request.complete);
+  if (!socket.writable || error.code === "ECONNRESET" || isOwed) {
     socket.destroy();
     return;
   }
