@@ -130,6 +130,9 @@ describe("what waits", () => {
     const { number } = solo.outputs.at(-1)!;
     solo.step("n3", { type: "request-vote-response", term: 1, granted: true });
     expect(solo.status.role).toBe("candidate");
+    // The completion of an earlier write says nothing about it.
+    solo.persist(number - 1);
+    expect(solo.status.role).toBe("candidate");
     solo.persist(number);
     expect(solo.status.role).toBe("leader");
   });
