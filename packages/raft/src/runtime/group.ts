@@ -15,14 +15,14 @@
  */
 import type { Configuration, MemberId } from "../core/configuration.ts";
 import type { RaftInputs, RaftStatus, RecoveredGroup } from "../core/contract.ts";
-import type { CoreEvent, LoadRequest, Output, ReadOutcome } from "../core/output.ts";
+import type { CoreEvent, LoadRequest, Output } from "../core/output.ts";
 import type { EntryBatch } from "../core/entry.ts";
 import type { Log, LogStatus, LogWrite } from "../log/log.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Clock } from "../util/clock.ts";
-import { InvariantViolation } from "../util/assert.ts";
+import { assert, InvariantViolation } from "../util/assert.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import { Applier } from "./applier.ts";
 import { Calls } from "./calls.ts";
@@ -32,7 +32,7 @@ import { LIMITS } from "./limits.ts";
 import type { EngineOptions } from "./options.ts";
 import type { Observers } from "./observers.ts";
 import { Outbox } from "./outbox.ts";
-import { ReadWaiters } from "./read-waiters.ts";
+import { Reads } from "./reads.ts";
 import { Writes } from "./writes.ts";
 
 /** What a group needs of its host. */
@@ -69,7 +69,7 @@ export class Group {
   readonly calls: Calls = new Calls();
   readonly #context: GroupContext;
   readonly #writes: Writes;
-  readonly #reads = new ReadWaiters();
+  readonly #reads: Reads;
   readonly #trace = new InputTrace();
   readonly #loads: ((nowMs: number) => void)[] = [];
   #engine: Engine | undefined;
@@ -86,6 +86,7 @@ export class Group {
     const { electionTimeoutMs, heartbeatIntervalMs } = context.options;
     // Nobody is elected in the first T after a start; the first calls wait for that.
     this.#leaderLostMs = context.clock.nowMs() + 1.5 * electionTimeoutMs;
+    this.#reads = new Reads({ machine: context.machine, wake: () => context.wake() });
     this.#writes = new Writes({
       id: context.id,
       nonce: context.startNonce,
@@ -178,23 +179,7 @@ export class Group {
 
   /** Answers from the machine as it is. */
   answer(call: ReadCall): void {
-    let value: unknown;
-    try {
-      value = this.#context.machine.query(call.query);
-    } catch (cause) {
-      call.reject(queryFailed(cause));
-      return;
-    }
-    if (typeof value !== "object" || value === null || !("then" in value)) {
-      call.resolve(value);
-      return;
-    }
-    // It may take its time: its deadline has to be watched.
-    this.#context.wake();
-    Promise.resolve(value).then(
-      (result: unknown) => call.resolve(result),
-      (cause: unknown) => call.reject(queryFailed(cause)),
-    );
+    this.#reads.answer(call);
   }
 
   // ---- inputs of a turn
@@ -245,7 +230,8 @@ export class Group {
     for (const load of this.#loads.splice(0)) load(nowMs);
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
-    this.#askReads(nowMs, engine.core);
+    const context = this.#reads.ask(nowMs, engine.core);
+    if (context !== undefined) this.#trace.record(nowMs, "read-index", context);
   }
 
   /** Takes the core's outputs: sends, keeps, answers. */
@@ -280,7 +266,7 @@ export class Group {
     const before = applier.applied;
     const more = applier.run(untilMs);
     if (applier.applied !== before) core.applied(this.#context.clock.nowMs(), applier.applied);
-    this.#reads.serve(applier.applied, (call) => this.answer(call));
+    this.#reads.serve(applier.applied);
     if (this.#writes.hasRuledOut) this.#context.wake();
     return more;
   }
@@ -297,7 +283,7 @@ export class Group {
     const cause = failure.cause ?? failure;
     this.#writes.endAll((call) => call.endedBy(code, textOf(message), cause));
     const readError = this.refusal();
-    for (const call of this.#reads.pending()) call.reject(readError);
+    this.#reads.endAll(() => readError);
     for (const call of [...this.calls.leaders]) call.reject(readError);
     this.#context.observers.emit({ type: "failed", error: failure });
   }
@@ -323,7 +309,7 @@ export class Group {
           )
         : closed(),
     );
-    for (const call of this.#reads.pending()) call.reject(closed());
+    this.#reads.endAll(closed);
     for (const call of [...this.calls.leaders]) call.reject(closed());
   }
 
@@ -338,7 +324,7 @@ export class Group {
     engine.outbox.take(output);
     engine.applier.commit = output.commit;
     for (const event of output.events) this.#observe(nowMs, event);
-    for (const outcome of output.reads) this.#readOutcome(nowMs, outcome);
+    for (const outcome of output.reads) this.#reads.outcome(nowMs, outcome, this.#limitOf);
     for (const load of output.loads) this.#loadForPeer(load);
   }
 
@@ -367,38 +353,14 @@ export class Group {
     this.#context.wake();
   }
 
-  #askReads(nowMs: number, core: RaftInputs): void {
-    const context = this.#reads.ask();
-    if (context === undefined) return;
-    this.#trace.record(nowMs, "read-index", context);
-    if (core.readIndex(nowMs, context)) return;
-    for (const call of this.#reads.take(context)) {
-      call.reject(new QuorateError("OVERLOADED", "too many reads wait for the leader"));
-    }
-  }
-
-  #readOutcome(nowMs: number, outcome: ReadOutcome): void {
-    if (outcome.status === "ok") {
-      this.#reads.confirm(outcome.context, outcome.index);
-      return;
-    }
-    const calls = this.#reads.take(outcome.context);
-    for (const call of calls) {
-      if (call.settled) continue;
-      if (outcome.status === "no-leader" && nowMs >= this.#limitOf(call)) call.reject(noLeader());
-      else this.#reads.add(call);
-    }
-    if (calls.length > 0) this.#context.wake();
-  }
-
   /**
    * Until when a call waits for a leader. One that finds none waits T; one that loses its leader
    * gets at least T / 2 more. So a member that is cut off refuses within two election timeouts.
    */
-  #limitOf(call: { readonly startedMs: number }): number {
+  readonly #limitOf = (call: { readonly startedMs: number }): number => {
     const { electionTimeoutMs } = this.#context.options;
     return Math.max(call.startedMs + electionTimeoutMs, this.#leaderLostMs + electionTimeoutMs / 2);
-  }
+  };
 
   /** What no input brings about. */
   #care(nowMs: number): void {
@@ -406,10 +368,8 @@ export class Group {
     this.#writes.endLostForwards(nowMs);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
     if (this.#leader !== undefined) return;
-    this.#writes.endLeaderless(nowMs, (call) => this.#limitOf(call));
-    for (const call of this.#reads.pending()) {
-      if (nowMs >= this.#limitOf(call)) call.reject(noLeader());
-    }
+    this.#writes.endLeaderless(nowMs, this.#limitOf);
+    this.#reads.endLeaderless(nowMs, this.#limitOf);
     if (this.calls.writes + this.calls.reads > 0) this.#careSoon(nowMs);
   }
 
@@ -420,7 +380,11 @@ export class Group {
 
   #loadForApply(from: number, to: number, bytesMax: number): void {
     this.#load(from, to, bytesMax).then(
-      (batches) => this.#afterLoad(() => this.#engine?.applier.loaded(batches)),
+      (batches) =>
+        this.#afterLoad(() => {
+          assert(batches.length > 0, () => `the log does not hold committed entry ${from}`);
+          this.#engine?.applier.loaded(batches);
+        }),
       (error: unknown) => this.#loadFailed(error),
     );
   }
@@ -474,16 +438,6 @@ export class Group {
     this.#loads.length = 0;
     this.#careAtMs = Number.POSITIVE_INFINITY;
   }
-}
-
-function noLeader(): QuorateError {
-  return new QuorateError("NO_LEADER", "no leader is known, or no majority reachable");
-}
-
-function queryFailed(cause: unknown): QuorateError {
-  return new QuorateError("QUERY_FAILED", `the state machine threw: ${messageOf(cause)}`, {
-    cause,
-  });
 }
 
 /** The message of one of our errors without its code in front. */

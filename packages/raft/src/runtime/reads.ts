@@ -1,0 +1,105 @@
+/**
+ * The life of the reads of one group: asked for an index through the core, confirmed, and answered
+ * by this member's machine once it has applied that far. The query itself never travels.
+ */
+import type { RaftInputs } from "../core/contract.ts";
+import type { ReadOutcome } from "../core/output.ts";
+import type { MachineHost } from "../machine/machine-host.ts";
+import { QuorateError, messageOf } from "../util/error.ts";
+import type { ReadCall } from "./calls.ts";
+import { ReadWaiters } from "./read-waiters.ts";
+import type { LeaderlessLimit } from "./writes.ts";
+
+/** What the reads need of their group. */
+export interface ReadsHooks {
+  readonly machine: MachineHost<unknown>;
+  /** Asks for a turn. */
+  wake(): void;
+}
+
+/** All reads of one group. */
+export class Reads {
+  readonly #hooks: ReadsHooks;
+  readonly #waiters = new ReadWaiters();
+
+  constructor(hooks: ReadsHooks) {
+    this.#hooks = hooks;
+  }
+
+  add(call: ReadCall): void {
+    this.#waiters.add(call);
+  }
+
+  /** Asks for an index for everything that gathered; the context, where there was something. */
+  ask(nowMs: number, core: RaftInputs): number | undefined {
+    const context = this.#waiters.ask();
+    if (context === undefined || core.readIndex(nowMs, context)) return context;
+    for (const call of this.#waiters.take(context)) {
+      call.reject(new QuorateError("OVERLOADED", "too many reads wait for the leader"));
+    }
+    return context;
+  }
+
+  /** The core's answer. Without an index they are asked for again, until `limitOf` ends them. */
+  outcome(nowMs: number, outcome: ReadOutcome, limitOf: LeaderlessLimit): void {
+    if (outcome.status === "ok") {
+      this.#waiters.confirm(outcome.context, outcome.index);
+      return;
+    }
+    const calls = this.#waiters.take(outcome.context);
+    for (const call of calls) {
+      if (call.settled) continue;
+      if (outcome.status === "no-leader" && nowMs >= limitOf(call)) call.reject(noLeader());
+      else this.#waiters.add(call);
+    }
+    if (calls.length > 0) this.#hooks.wake();
+  }
+
+  /** Answers what is safe to answer at `applied`. */
+  serve(applied: number): void {
+    this.#waiters.serve(applied, (call) => this.answer(call));
+  }
+
+  /** Answers from the machine as it is. */
+  answer(call: ReadCall): void {
+    let value: unknown;
+    try {
+      value = this.#hooks.machine.query(call.query);
+    } catch (cause) {
+      call.reject(queryFailed(cause));
+      return;
+    }
+    if (typeof value !== "object" || value === null || !("then" in value)) {
+      call.resolve(value);
+      return;
+    }
+    // It may take its time: its deadline has to be watched.
+    this.#hooks.wake();
+    Promise.resolve(value).then(
+      (result: unknown) => call.resolve(result),
+      (cause: unknown) => call.reject(queryFailed(cause)),
+    );
+  }
+
+  /** No leader is known: ends what has waited long enough. */
+  endLeaderless(nowMs: number, limitOf: LeaderlessLimit): void {
+    for (const call of this.#waiters.pending()) {
+      if (nowMs >= limitOf(call)) call.reject(noLeader());
+    }
+  }
+
+  /** Ends everything. */
+  endAll(errorOf: () => QuorateError): void {
+    for (const call of this.#waiters.pending()) call.reject(errorOf());
+  }
+}
+
+function noLeader(): QuorateError {
+  return new QuorateError("NO_LEADER", "no leader is known, or no majority reachable");
+}
+
+function queryFailed(cause: unknown): QuorateError {
+  return new QuorateError("QUERY_FAILED", `the state machine threw: ${messageOf(cause)}`, {
+    cause,
+  });
+}
