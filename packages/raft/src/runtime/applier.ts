@@ -1,8 +1,8 @@
 /**
  * Brings committed entries to the state machine, in index order, in slices.
  *
- * Entries come from the core's memory where they are still there, else from the log, which is read
- * ahead of need by one stretch. Only commands reach the machine; no-op and configuration entries
+ * Entries come from the core's memory where they are still there, else from the log, one
+ * stretch at a time. Only commands reach the machine; no-op and configuration entries
  * move the index. A batch is read up to the commit index known when it was opened and then opened
  * anew: behind the commit index it may yet be replaced.
  *
