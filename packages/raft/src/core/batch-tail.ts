@@ -8,7 +8,7 @@
 import type { Checksum } from "../util/checksum.ts";
 import type { EntryBatch } from "./entry.ts";
 
-/** How many empty slots at the front are put up with before the array is moved together. */
+/** Empty slots at the front that are put up with in any case; beyond, up to half of the array. */
 const SLACK = 1_024;
 
 /** The newest batches of the log, in memory. */
@@ -66,11 +66,10 @@ export class BatchTail {
       this.#bytes -= oldest.byteLength;
       batches[this.#head++] = undefined as unknown as EntryBatch;
     }
-    if (this.#head === batches.length || this.#head > SLACK) this.#compact();
+    if (this.#head > SLACK && this.#head * 2 > batches.length) this.#compact();
   }
 
   #compact(): void {
-    if (this.#head === 0) return;
     this.#batches = this.#batches.slice(this.#head);
     this.#head = 0;
   }

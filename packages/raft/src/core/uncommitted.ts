@@ -26,7 +26,7 @@ export class UncommittedBytes {
       this.#bytes -= this.#sizes[this.#head++]!;
     }
     if (this.#head === indexes.length) this.clear();
-    else if (this.#head > 1_024) this.#compact();
+    else if (this.#head > 1_024 && this.#head * 2 > indexes.length) this.#compact();
   }
 
   clear(): void {
