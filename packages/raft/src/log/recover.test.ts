@@ -4,7 +4,7 @@
  */
 import { crc32 as zlibCrc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { writeU32 } from "../util/bytes.ts";
+import { readU64, writeU32, writeU64 } from "../util/bytes.ts";
 import { QuorateError } from "../util/error.ts";
 import { SeededRandom } from "../util/random.ts";
 import {
@@ -17,6 +17,7 @@ import {
 } from "./damage-harness.ts";
 import type { Image, Layout, Verdict } from "./damage-harness.ts";
 import {
+  DIRECTORY,
   LogModel,
   batchOf,
   configurationBatch,
@@ -29,6 +30,7 @@ import {
 } from "./log-harness.ts";
 import type { LogWrite } from "./log.ts";
 import type { SegmentedLog } from "./segmented-log.ts";
+import { segmentName } from "./segment.ts";
 
 // ---- The logs that are damaged ----
 
@@ -317,6 +319,35 @@ describe("a missing file", () => {
       expect((await verdictOn(f.image)).verdict).toEqual({ kind: "damaged", path, offset: 0 });
       f.image.set(path, bytes);
     }
+  });
+
+  test("a first file without its first states is damage, with no mark left to say so", async () => {
+    const f = await fixture({
+      segmentBytes: 6_144,
+      segments: 2,
+      textLength: 300,
+      settled: false,
+      releaseAt: 3,
+    });
+    const path = logsOf(f)[0]!;
+    for (const other of logsOf(f).slice(1)) f.image.delete(other);
+    const bytes = f.image.get(path)!;
+    bytes.fill(0, 512, 1_700);
+    bytes.fill(0, 2_000);
+    const { verdict } = await verdictOn(f.image);
+    expect(verdict).toEqual({ kind: "damaged", path, offset: 1_536 });
+  });
+
+  test("a file two behind the end of the log is damage: the one before it was in use", async () => {
+    const f = await fixture({ segmentBytes: 6_144, segments: 2, textLength: 200, settled: true });
+    const last = logsOf(f).at(-1)!;
+    const head = f.image.get(last)!.slice();
+    const sequence = readU64(head, 16) + 1;
+    writeU64(head, 16, sequence);
+    writeU32(head, 508, zlibCrc32(head.subarray(0, 508)));
+    const path = `${DIRECTORY}/${segmentName(sequence, "log")}`;
+    f.image.set(path, head);
+    expect((await verdictOn(f.image)).verdict).toEqual({ kind: "damaged", path, offset: 0 });
   });
 
   test("the one that was only prepared may be missing: nothing was in it", async () => {

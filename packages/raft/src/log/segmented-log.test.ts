@@ -153,6 +153,7 @@ describe("a full disk", () => {
   /** Appends until one waits; returns it and the index it stands for. */
   async function fill(log: SegmentedLog): Promise<{ index: number; waiting: Promise<void> }> {
     for (let index = 1; ; index++) {
+      expect(log.status().state).not.toBe("failed");
       const appended = log.append([put(1, index, 1, "x".repeat(100))]);
       let done = false;
       const noted = (): void => void (done = true);
@@ -277,6 +278,47 @@ describe("reading", () => {
     expect(await failureOf(log.read(1, 1, 1, 1))).toBe("LOG_DAMAGED");
     expect((await log.read(1, 2, 2, 1)).length).toBe(1);
     await log.close();
+  });
+
+  test("entries are served from memory while their write is on its way", async () => {
+    const disk = await emptyDisk();
+    const log = await open(disk);
+    await drain();
+    disk.stall();
+    const appended = log.append([put(1, 1), put(1, 2)]);
+    expect((await log.read(1, 1, 2, 1_000)).map((batch) => batch.firstIndex)).toEqual([1, 2]);
+    disk.resume();
+    await appended;
+    await log.close();
+  });
+
+  test("a commit index beyond the last entry is a hint that is cut", async () => {
+    const disk = await emptyDisk();
+    let log = await open(disk);
+    await log.append([{ group: 1, hardState: hard(1), entries: [batchOf(1, 1)], commit: 7 }]);
+    await log.close();
+    log = await open(disk);
+    expect(log.recovered(1).hardState.commit).toBe(1);
+    await log.close();
+  });
+
+  test("what is truncated while it is being moved does not come back", async () => {
+    for (let ticks = 0; ticks < 60; ticks++) {
+      const disk = await emptyDisk();
+      let log = await open(disk);
+      for (let i = 1; i <= 4; i++) await log.append([put(2, i)]);
+      for (let i = 1; i <= 30; i++) await log.append([put(1, i, 1, "x".repeat(100))]);
+      const released = log.release(1, 29);
+      for (let i = 0; i < ticks; i++) await Promise.resolve();
+      await log.append([put(2, 2, 2, "new")]);
+      await released;
+      const want = ["1@1:v1", "2@2:new2"];
+      expect(await readAll(log, 2, 2)).toEqual(want);
+      await log.close();
+      log = await open(disk);
+      expect(await readAll(log, 2, 9)).toEqual(want);
+      await log.close();
+    }
   });
 
   test("a segment is not recycled under a reader", async () => {
