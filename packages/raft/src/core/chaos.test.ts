@@ -5,7 +5,7 @@
  *
  * Faults: messages lost, late, repeated much later and out of order; links cut one way; members cut
  * off, paused, crashed with what was not durable; disks that complete late. `CHAOS_LIVES` and
- * `CHAOS_FIRST` choose other seeds.
+ * `CHAOS_FIRST` choose other seeds; time is virtual, so the time limit only ends an endless loop.
  */
 import { expect, test } from "vitest";
 import { SeededRandom } from "../util/random.ts";
@@ -13,7 +13,7 @@ import type { TestNode } from "./core-harness.ts";
 import { TestNetwork } from "./core-harness.ts";
 import type { Message } from "./message.ts";
 
-const LIVES = Number(process.env["CHAOS_LIVES"] ?? 120);
+const LIVES = Number(process.env["CHAOS_LIVES"] ?? 60);
 const FIRST = Number(process.env["CHAOS_FIRST"] ?? 1);
 const STEPS = 400;
 const OLD_MESSAGES_KEPT = 64;
@@ -167,7 +167,7 @@ class Life {
   }
 }
 
-test(`${LIVES} lives under random faults stay safe and heal`, () => {
+test(`${LIVES} lives under random faults stay safe and heal`, { timeout: 600_000 }, () => {
   const seen = new Map<string, number>();
   const count = (name: string, by = 1): Map<string, number> =>
     seen.set(name, (seen.get(name) ?? 0) + by);

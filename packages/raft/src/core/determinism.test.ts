@@ -72,7 +72,7 @@ function bytesOf(value: unknown): string {
   return text ?? "undefined";
 }
 
-test("the same inputs give byte-identical outputs", () => {
+test("the same inputs give byte-identical outputs", { timeout: 60_000 }, () => {
   const network = new TestNetwork({ voters, persistence: "manual", jitterMs: 10, raft: options });
   const recordings = new Map<string, Recording>(
     voters.map((id) => [id, { calls: [], results: [] }]),
