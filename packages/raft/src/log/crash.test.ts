@@ -1,7 +1,7 @@
 /**
- * Crashes at every operation. What was acknowledged must be there, what is there must have been written,
- * in order, and term and vote never go back: the log must equal the naive model after some number of
- * steps, not fewer than were acknowledged and not more than were begun.
+ * Crashes at every operation. What was acknowledged must be there, what is there must have been
+ * written, in order, and term and vote never go back: the log must equal the naive model after some
+ * number of steps, not fewer than were acknowledged and not more than were begun.
  */
 import { describe, expect, test } from "vitest";
 import type { Disk, DiskFile, OpenOptions } from "../disk/disk.ts";
@@ -221,7 +221,7 @@ describe("death of the process", () => {
     }
   });
 
-  test("a recovery that does not write again what it found would lose it: the test sees that", async () => {
+  test("without writing again what was found it would be lost: the test sees that", async () => {
     const operations = await countOperations(lifeUntilDeath);
     let losses = 0;
     for (let n = PREPARED + 1; n <= operations; n += 3) {
@@ -382,7 +382,7 @@ describe("leftovers of a torn write", () => {
     expect(await textsOf(mixed)).toEqual(["1: term 0 vote - from 0@0 1@1:v1 2@1:a2"]);
   });
 
-  test("keep company only with their own: an entry of one write never follows one of another", async () => {
+  test("are not joined: an entry of one write never follows one of another", async () => {
     const disk = await torn();
     const old = disk.image(path);
     old[FIRST + RECORD + 64 + 82]! ^= 1;

@@ -88,8 +88,7 @@ export class GroupLog {
     const { firstIndex } = batch;
     assert(
       this.accepts(firstIndex),
-      () =>
-        `group ${this.id}: ${batch.toString()} does not follow ${this.start.index}..${this.lastIndex}`,
+      () => `group ${this.id}: ${batch.toString()} behind ${this.start.index}..${this.lastIndex}`,
     );
     this.locations.cutFrom(firstIndex);
     this.#cutConfigurations(firstIndex);

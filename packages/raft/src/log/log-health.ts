@@ -43,7 +43,8 @@ export class LogHealth {
   /** The error with which everything ends after a failure. */
   failure(): Error {
     const cause = this.#failure;
-    const message = `the log stopped after a failed write and acknowledges nothing: ${messageOf(cause)}`;
+    const why = messageOf(cause);
+    const message = `a write failed, and the log acknowledges nothing any more: ${why}`;
     return new QuorateError("STORAGE_FAILED", message, { cause });
   }
 

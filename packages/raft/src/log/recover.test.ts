@@ -1,6 +1,6 @@
 /**
- * Damage at every byte: recovery must agree with the oracle of damage-harness.ts, and what it accepts
- * must be what was written.
+ * Damage at every byte: recovery must agree with the oracle of damage-harness.ts, and what it
+ * accepts must be what was written.
  */
 import { crc32 as zlibCrc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

@@ -3,25 +3,27 @@
  * is refused with nothing changed. What it finds right is made durable by rewrite.ts.
  *
  * The records are walked from the first one on. The walk ends at the first place P without a whole
- * record that belongs there. Behind P the rest is searched, at every multiple of 8, for headers that
- * belong where they stand: their marks count too. Let M be the highest durable mark found anywhere: in
- * slots, in the headers of the walk, in headers behind P.
+ * record that belongs there. Behind P the rest is searched, at every multiple of 8, for headers
+ * that belong where they stand: their marks count too. Let M be the highest durable mark found
+ * anywhere: in slots, in the headers of the walk, in headers behind P.
  *
  *   M > P          damage: something was durable at P and is not there. Refused.
  *   M <= P         torn tail (or clean end): the log ends at P. What is behind was never proven.
  *
- * Damage is further, whatever the marks say, because each of these was synced before anything relied on
- * it: a file shorter than its identity says; an identity that cannot be read; a gap in the sequence of
- * files; a full segment without a successor; a first segment without complete states, unless it is number
- * 1; entries that a group needs and no record holds (the oldest files are missing); records that
- * contradict each other.
+ * Damage is further, whatever the marks say, because each of these was synced before anything
+ * relied on it: a file shorter than its identity says; an identity that cannot be read; a gap in
+ * the sequence of files; a full segment without a successor; a first segment without complete
+ * states, unless it is number 1; entries that a group needs and no record holds (the oldest files
+ * are missing); records that contradict each other.
  *
- * Why a torn tail is only ever in the newest used segment: an `end` record is durable before the next
- * segment is entered, and the mark of the first record there proves all of the segment before. So
- * an unreadable record in an older segment lies below a mark, as long as one record behind it is whole.
+ * Why a torn tail is only ever in the newest used segment: an `end` record is durable before the
+ * next segment is entered, and the mark of the first record there proves all of the segment before.
+ * So an unreadable record in an older segment lies below a mark, as long as one record behind it is
+ * whole.
  *
- * What cannot be known from one copy: whether the last write, proven by no mark yet, was acknowledged.
- * If it rots at once, that looks like a torn tail. `settle` closes that window when the log falls idle.
+ * What cannot be known from one copy: whether the last write, proven by no mark yet, was
+ * acknowledged. If it rots at once, that looks like a torn tail. `settle` closes that window when
+ * the log falls idle.
  */
 import type { Disk, DiskFile } from "../disk/disk.ts";
 import { DiskError } from "../disk/disk.ts";
@@ -175,8 +177,9 @@ class LogScan {
   #requireProven(): void {
     const { segment, offset } = this.#at;
     if (comparePositions(this.#mark, this.#at) <= 0) return;
-    const mark = `the log was durable up to offset ${this.#mark.offset} of segment ${this.#mark.segment}`;
-    throw damaged(this.#path(segment), offset, `no whole record here, although ${mark}`);
+    const mark = `offset ${this.#mark.offset} of segment ${this.#mark.segment}`;
+    const why = `no whole record here, although the log was durable up to ${mark}`;
+    throw damaged(this.#path(segment), offset, why);
   }
 
   /** Walks over records; true where the segment is full and the log goes on in the next one. */

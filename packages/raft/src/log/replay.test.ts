@@ -78,7 +78,7 @@ describe("records that contradict what came before them", () => {
     expect(state(replay, { ...fields, lastIndex: 9 }, kind)).toBeUndefined();
   });
 
-  test("a moved batch that is not in the log, a group twice in the first head, an unknown kind", () => {
+  test("a moved batch from nowhere, a group twice in the first head, an unknown kind", () => {
     const replay = new Replay(3);
     expect(entries(replay, 1, 1, RecordKind.moved)).toMatch("was moved and is not in the log");
     const flags = { flags: RecordFlag.head, group: 8 };

@@ -62,7 +62,8 @@ export class Replay {
       return undefined;
     }
     if (!group.accepts(batch.firstIndex)) {
-      return `${batch.toString()} does not follow entries ${group.start.index + 1} to ${group.lastIndex}`;
+      const { start, lastIndex } = group;
+      return `${batch.toString()} does not follow entries ${start.index + 1} to ${lastIndex}`;
     }
     group.append(batch, at);
     group.noteCommit(header.commit);

@@ -123,7 +123,7 @@ describe("a failed write", () => {
     await log.close();
   });
 
-  test("a failure while the next segment is prepared poisons, and frees who waits for it", async () => {
+  test("a failure while preparing a segment poisons, and frees who waits for it", async () => {
     for (const kind of ["write", "sync", "rename", "syncDirectory", "open"] as const) {
       const disk = await emptyDisk();
       const log = await open(disk);
@@ -163,7 +163,7 @@ describe("a full disk", () => {
     }
   }
 
-  test("shows as a state early; the append that needs space waits and goes on when it is back", async () => {
+  test("shows early; the append that needs space waits and goes on when it is back", async () => {
     const disk = await emptyDisk(new SimDisk({ capacityBytes: 10_000 }));
     const clock = new ManualClock();
     const log = await open(disk, { clock });
@@ -434,7 +434,7 @@ describe("promises about states", () => {
 });
 
 describe("opening", () => {
-  test("fails clearly at whatever operation the disk fails, and works once it does not", async () => {
+  test("fails clearly wherever the disk fails, and works once it does not", async () => {
     const disk = await emptyDisk();
     const log = await open(disk);
     for (let i = 1; i <= 40; i++) await log.append([put(1, i, 1, "x".repeat(100))]);
