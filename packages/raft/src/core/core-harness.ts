@@ -365,7 +365,8 @@ export class TestNetwork {
   }
 
   #apply(node: TestNode, commit: number): void {
-    const from = node.raft.status().applied + 1;
+    const from = node.raft.state.applied + 1;
+    if (commit < from) return;
     const cursor = new EntryCursor();
     for (const batch of node.written.batches) {
       if (batch.lastIndex < from || batch.firstIndex > commit) continue;
@@ -377,7 +378,7 @@ export class TestNetwork {
         this.#agree(node, index, `${batch.term}/${kind}/${text}`);
       }
     }
-    if (commit >= from) node.raft.applied(this.nowMs, commit);
+    node.raft.applied(this.nowMs, commit);
   }
 
   #agree(node: TestNode, index: number, entry: string): void {
