@@ -38,6 +38,8 @@ export class Progress {
   probeSent = false;
   /** Probe: entries went out from this `next` already; what is sent again is empty. */
   probeTried = false;
+  /** It has refused what it had acknowledged in this term, and that was reported. */
+  isDenied = false;
   /** Replicate: send an empty append, to find out whether the tail was lost. */
   nudge = false;
   /** Entries that were asked of the log and have not come yet. */

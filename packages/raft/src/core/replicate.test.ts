@@ -221,6 +221,23 @@ describe("probing", () => {
 });
 
 describe("lost messages", () => {
+  test("who denies what it had acknowledged is asked once per heartbeat, not without end", () => {
+    // A directory that was put back from an old copy: its answers must not make the leader spin.
+    const solo = leader();
+    solo.propose("a");
+    solo.step("n2", ack(1, 2));
+    solo.raft.unreachable(solo.nowMs, "n2");
+    solo.take();
+    solo.forget();
+    for (let i = 0; i < 5; i++) solo.step("n2", refusal(1, 2, 1, 1));
+    expect(ranges(solo)).toEqual([]);
+    const told = solo.events.filter((e) => e.type === "peer-state" && /denies/.test(e.reason));
+    expect(told).toHaveLength(1);
+    solo.step("n2", response);
+    expect(ranges(solo)).toEqual(["2:"]);
+    expect(solo.status.peers[0]).toMatchObject({ matchIndex: 2, nextIndex: 3, state: "probe" });
+  });
+
   test("a gap is refused, and closed from what the follower has", () => {
     const solo = leader();
     solo.propose("a");

@@ -138,15 +138,27 @@ function accepted(state: RaftState, progress: Progress, index: number): void {
 
 /** The logs differ at `message.index`: go back to where they can agree. Section 5.3. */
 function refused(state: RaftState, progress: Progress, message: AppendEntriesResponse): void {
-  const isStale =
-    progress.state === "probe"
-      ? message.index !== progress.next - 1
-      : message.index <= progress.match;
-  if (isStale) return;
+  if (message.index <= progress.match) {
+    denied(state, progress, message.index);
+    return;
+  }
+  if (progress.state === "probe" && message.index !== progress.next - 1) return;
   const { hintIndex, hintTerm } = message;
   const agreed = state.log.lastIndexWithTermAtMost(hintIndex, hintTerm);
   const next = Math.min(agreed, message.index - 1) + 1;
   toProbe(state, progress, Math.max(next, 1), `entry ${message.index} refused`);
+}
+
+/**
+ * A refusal of what the peer has acknowledged in this term. Nearly always it was overtaken. As the
+ * answer to the newest probe it means that the peer's directory was put back from an old copy: there
+ * is nowhere to go back to, and the next heartbeat answer lets it be asked again.
+ */
+function denied(state: RaftState, progress: Progress, index: number): void {
+  if (progress.state !== "probe" || index !== progress.next - 1 || progress.isDenied) return;
+  progress.isDenied = true;
+  const reason = `denies entry ${index}, which it acknowledged: is its directory an old copy?`;
+  emit(state, { type: "peer-state", peer: progress.id, state: "probe", reason });
 }
 
 function toProbe(state: RaftState, progress: Progress, next: number, reason: string): void {
