@@ -242,6 +242,16 @@ describe("fail-over", () => {
     expect([ran.code, ran.err]).toEqual([4, expect.stringContaining("no member can be reached")]);
   });
 
+  test("a member that hangs leaves a read the time to be answered elsewhere", async () => {
+    const hanging = await member();
+    const good = await member();
+    await run(["put", "k", "v", "--endpoint", good.url]);
+    hanging.replica.hang = true;
+    const both = `${hanging.url},${good.url}`;
+    const ran = await run(["get", "k", "--endpoint", both, "--timeout", "3000"]);
+    expect([ran.code, ran.out]).toEqual([0, "v"]);
+  });
+
   test("a write that was certainly not done is tried elsewhere, and told if nobody takes it", async () => {
     const good = await member();
     const bad = await member();
