@@ -329,6 +329,40 @@ describe("a life of crashes", () => {
   });
 });
 
+describe("the states at the head of a segment", () => {
+  test("are written anew where some of them were torn: the segment may have to stand alone", async () => {
+    const disk = await emptyDisk();
+    const log = await open(disk);
+    await log.append([vote(1, 1, "n1"), vote(2, 2, "n2"), vote(3, 3, "n3")]);
+    let index = 0;
+    while (log.status().segments < 2) {
+      await log.append([put(1, ++index, 1, { text: "x".repeat(100) }), put(3, index, 3)]);
+    }
+    // Of the first write of segment 2 only the first state reached the medium.
+    const path = `${DIRECTORY}/${segmentName(2, "log")}`;
+    const killed = disk.kill(new SeededRandom(1));
+    const image = killed.image(path);
+    const second = image.indexOf(0x51, 1536 + 64);
+    const torn = await emptyDisk();
+    for (const other of killed.paths()) torn.place(other, killed.image(other));
+    torn.place(path, image.fill(0, second));
+    let again = await open(torn);
+    expect(again.recovered(3).lastIndex).toBe(index - 1);
+    await again.append([put(1, index, 1), put(3, index, 3)]);
+    await again.release(1, index - 1);
+    await again.release(3, index - 1);
+    expect(torn.paths()).not.toContain(`${DIRECTORY}/${segmentName(1, "log")}`);
+    await again.close();
+    again = await open(torn);
+    expect(await contentOf(again, GROUPS)).toEqual([
+      `1: term 1 vote n1/${"cd".repeat(16)} from ${index - 1}@1 ${index}@1:v${index}`,
+      `2: term 2 vote n2/${"cd".repeat(16)} from 0@0 `,
+      `3: term 3 vote n3/${"cd".repeat(16)} from ${index - 1}@3 ${index}@3:v${index}`,
+    ]);
+    await again.close();
+  });
+});
+
 describe("leftovers of a torn write", () => {
   const path = `${DIRECTORY}/${segmentName(1, "log")}`;
   const FIRST = 1536;

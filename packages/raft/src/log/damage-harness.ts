@@ -87,6 +87,7 @@ export interface Placed {
   readonly offset: number;
   readonly bytes: number;
   readonly kind: number;
+  readonly flags: number;
   readonly mark: Mark;
 }
 
@@ -114,7 +115,7 @@ export function layoutOf(image: Image): Layout {
       if (text(bytes, offset) !== "MARK" || readU64(bytes, offset + 8) !== segment) continue;
       const mark = { segment: readU64(bytes, offset + 32), offset: readU32(bytes, offset + 40) };
       const generation = readU64(bytes, offset + 24);
-      slots.push({ path, segment, offset, bytes: 512, kind: 0, mark, generation });
+      slots.push({ path, segment, offset, bytes: 512, kind: 0, flags: 0, mark, generation });
     }
     if (tail !== undefined) continue;
     let offset = 1536;
@@ -128,7 +129,8 @@ export function layoutOf(image: Image): Layout {
       const size = 64 + Math.ceil(readU32(bytes, offset + 12) / 8) * 8;
       const mark = { segment: readU64(bytes, offset + 32), offset: readU32(bytes, offset + 40) };
       const kind = bytes[offset + 9]!;
-      records.push({ path, segment, offset, bytes: size, kind, mark });
+      const flags = bytes[offset + 10]!;
+      records.push({ path, segment, offset, bytes: size, kind, flags, mark });
       ended = kind === 5;
       offset += size;
     }
@@ -149,10 +151,12 @@ export function isBehind(a: Mark, b: Mark): boolean {
  * Where the log ends when `lost` is the first record that is not whole and these marks are left.
  */
 export function judge(lost: Placed, marks: readonly Mark[]): Verdict {
+  // The states at the head of a segment go together.
+  const isHead = (lost.flags & 1) !== 0;
   const isProven = marks.some((mark) => isBehind(mark, lost));
   return isProven
     ? { kind: "damaged", path: lost.path, offset: lost.offset }
-    : { kind: "open", segment: lost.segment, offset: lost.offset };
+    : { kind: "open", segment: lost.segment, offset: isHead ? 1536 : lost.offset };
 }
 
 /** What a changed byte must lead to. Verdicts are the same all over a header or a body: kept. */

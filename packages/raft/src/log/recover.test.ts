@@ -130,7 +130,7 @@ async function fixture(options: {
   const layout = layoutOf(image);
   const last = layout.records.filter((record) => record.segment === layout.tail.segment);
   expect(new Set(last.map((record) => record.mark.offset)).size).toBeGreaterThan(4);
-  return { image, layout, summaries: summariesOf(layout, script.after, image), checked: new Map() };
+  return { image, layout, summaries: summariesOf(layout, script.after), checked: new Map() };
 }
 
 async function fill2(script: Script, segments: number, textLength: number): Promise<void> {
@@ -142,11 +142,8 @@ async function fill2(script: Script, segments: number, textLength: number): Prom
 }
 
 /** Ties places to contents: records of heads, ends and moves say nothing new. */
-function summariesOf(layout: Layout, after: string[][], image: Image): Map<string, string[]> {
-  const news = layout.records.filter((r) => {
-    const flags = image.get(r.path)![r.offset + 10]!;
-    return r.kind <= 3 && (flags & 1) === 0;
-  });
+function summariesOf(layout: Layout, after: string[][]): Map<string, string[]> {
+  const news = layout.records.filter((r) => r.kind <= 3 && (r.flags & 1) === 0);
   // What was recycled is not in the image any more: count from the end.
   const summaries = new Map<string, string[]>();
   let step = after.length - 1 - news.length;
@@ -443,7 +440,7 @@ describe("a recycled segment, full of old votes and entries", () => {
     const donor = image.get(logsOf({ image } as Fixture)[0]!)!;
     old.set(donor.subarray(1536), 1536);
     expect(now.subarray(layout.tail.offset).some((byte) => byte !== 0)).toBe(true);
-    const summaries = summariesOf(layout, script.after, image);
+    const summaries = summariesOf(layout, script.after);
     return { f: { image, layout, summaries, checked: new Map() }, old, path };
   }
 

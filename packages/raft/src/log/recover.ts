@@ -21,6 +21,9 @@
  * So an unreadable record in an older segment lies below a mark, as long as one record behind it is
  * whole.
  *
+ * The states at the head of a segment count only if all of them are whole: where the log would end
+ * among them, it ends before them, and they are written anew.
+ *
  * What cannot be known from one copy: whether the last write, proven by no mark yet, was
  * acknowledged. If it rots at once, that looks like a torn tail. `settle` closes that window when
  * the log falls idle.
@@ -38,6 +41,7 @@ import {
   MAGIC_FIRST_BYTE,
   RECORD_HEADER_BYTES,
   RECORD_VERSION,
+  RecordFlag,
   RecordKind,
   bodyIsWhole,
   emptyHeader,
@@ -114,6 +118,8 @@ class LogScan {
   /** Where the next record belongs; once the walk has ended, where the log ends. */
   #at: Position;
   #walking = true;
+  /** Whether the walk is among the states that a segment begins with. */
+  #headIsCut = false;
   #tornEnd = 0;
   #tornOpening = 0;
 
@@ -140,7 +146,7 @@ class LogScan {
   }
 
   finish(): Recovered {
-    const tail = this.#at;
+    const tail = this.#tail();
     const tailAt = this.#segments.findIndex((segment) => segment.sequence === tail.segment);
     if (tailAt < 0) throw damaged(this.#path(tail.segment), 0, "this file is missing");
     const { path } = this.#segments[tailAt]!;
@@ -149,7 +155,7 @@ class LogScan {
     if (first.sequence > 1 && !this.#replay.headIsComplete) {
       throw damaged(
         path,
-        tail.offset,
+        this.#at.offset,
         "the states that the first segment begins with are not whole",
       );
     }
@@ -173,6 +179,15 @@ class LogScan {
     };
   }
 
+  /**
+   * Where the log ends. States at the head of a segment are taken all or not at all: they repeat
+   * what the older segments say, and a segment that had only some of them could never stand alone.
+   */
+  #tail(): Position {
+    if (!this.#headIsCut) return this.#at;
+    return { segment: this.#at.segment, offset: SEGMENT_HEAD_BYTES };
+  }
+
   /** The walk has ended: no mark may lie behind its end. More may be found, but none is needed. */
   #requireProven(): void {
     const { segment, offset } = this.#at;
@@ -194,6 +209,9 @@ class LogScan {
       this.#walkedOpening = header.opening;
       this.#walkedMark = { segment: header.markSegment, offset: header.markOffset };
       offset += recordBytes(header.bodyBytes);
+      if ((header.flags & RecordFlag.head) !== 0) {
+        this.#headIsCut = (header.flags & RecordFlag.headEnd) === 0;
+      }
       if (header.kind === RecordKind.end) {
         this.#at = { segment: segment.sequence + 1, offset: SEGMENT_HEAD_BYTES };
         return true;

@@ -84,6 +84,9 @@ export class Replay {
     const objection = group.objection(state.term, state.vote);
     if (objection !== undefined) return `group ${group.id}: ${objection}`;
     if (header.kind === RecordKind.reset) return reset(group, state);
+    const why = contradiction(group, state);
+    // The head of a segment repeats what is known; it may be cut, so it must not change anything.
+    if (why !== undefined || (header.flags & RecordFlag.head) !== 0) return why;
     return update(group, state);
   }
 
@@ -106,14 +109,20 @@ function reset(group: GroupLog, state: GroupState): string | undefined {
   return undefined;
 }
 
-function update(group: GroupLog, state: GroupState): string | undefined {
-  const { startConfiguration, startIndex, startTerm, lastIndex } = state;
+/** Why a state cannot stand behind what was read of its group. */
+function contradiction(group: GroupLog, state: GroupState): string | undefined {
+  const { startIndex, lastIndex } = state;
   if (lastIndex !== group.lastIndex) {
     return `a state with last index ${lastIndex} where the log ends at ${group.lastIndex}`;
   }
   if (startIndex < group.start.index) {
     return `a start at ${startIndex} after one at ${group.start.index}`;
   }
+  return undefined;
+}
+
+function update(group: GroupLog, state: GroupState): string | undefined {
+  const { startConfiguration, startIndex, startTerm } = state;
   group.setHardState({ term: state.term, vote: state.vote, commit: state.commit });
   if (startIndex === group.start.index) return undefined;
   if (startConfiguration === undefined) return "a new start without a configuration";
