@@ -247,7 +247,9 @@ function isFile(path: string): boolean {
 
 /** A literal that starts within the line's width cannot be broken by the formatter. */
 function isUnbreakable(line: string): boolean {
-  return /https?:\/\/|test\(|^\s*["'`]/.test(line) || /^.{0,50}["'`].{45,}["'`][);,+ ]*$/.test(line);
+  return (
+    /https?:\/\/|test\(|^\s*["'`]/.test(line) || /^.{0,50}["'`].{45,}["'`][);,+ ]*$/.test(line)
+  );
 }
 
 function isTest(path: string): boolean {

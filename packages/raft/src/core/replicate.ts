@@ -151,8 +151,8 @@ function refused(state: RaftState, progress: Progress, message: AppendEntriesRes
 
 /**
  * A refusal of what the peer has acknowledged in this term. Nearly always it was overtaken. As the
- * answer to the newest probe it means that the peer's directory was put back from an old copy: there
- * is nowhere to go back to, and the next heartbeat answer lets it be asked again.
+ * answer to the newest probe it means that the peer's directory was put back from an old copy:
+ * there is nowhere to go back to, and the next heartbeat answer lets it be asked again.
  */
 function denied(state: RaftState, progress: Progress, index: number): void {
   if (progress.state !== "probe" || index !== progress.next - 1 || progress.isDenied) return;
