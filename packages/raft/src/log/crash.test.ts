@@ -278,7 +278,8 @@ describe("death of the process", () => {
 describe("a life of crashes", () => {
   /** Some random work; the account says what of it must be there. */
   async function work(log: SegmentedLog, account: Account, random: SeededRandom): Promise<void> {
-    for (let i = 0; i < 30; i++) {
+    const amount = random.below(4) === 0 ? 120 : 30;
+    for (let i = 0; i < amount; i++) {
       const group = GROUPS[random.below(GROUPS.length)]!;
       const { term, start } = account.model.group(group);
       const last = account.model.lastIndex(group);
@@ -304,14 +305,15 @@ describe("a life of crashes", () => {
     }
   }
 
-  test.each(Array.from({ length: LONG ? 500 : 12 }, (_, i) => i + 1))("seed %d", async (seed) => {
+  test.each(Array.from({ length: LONG ? 3_000 : 12 }, (_, i) => i + 1))("seed %d", async (seed) => {
     const random = new SeededRandom(seed * 77);
     let disk = await emptyDisk();
     let start = new LogModel();
     let account = new Account(start.copy());
     for (let round = 0; round < 25; round++) {
       const how = random.below(2) === 0 ? "crash" : "kill";
-      disk.dieAt(1 + random.below(90), random, how);
+      // Sometimes far into the work, mostly close to the opening.
+      disk.dieAt(1 + random.below(random.below(4) === 0 ? 400 : 90), random, how);
       try {
         const log = await open(disk);
         // From here on, what was found counts as said, and must stay.
