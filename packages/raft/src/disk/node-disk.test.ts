@@ -40,6 +40,26 @@ describe("the port", () => {
   for (const suiteCase of diskSuite(make)) test(suiteCase.name, () => suiteCase.run());
 });
 
+describe("directories", () => {
+  test("parents are made; a file in the way, or a place that takes none, is an error", async () => {
+    const directory = makeDirectory();
+    const disk = new NodeDisk();
+    await disk.makeDirectory(join(directory, "a/b/c"));
+    await disk.makeDirectory(join(directory, "a/b/c"));
+    expect(await disk.list(join(directory, "a/b"))).toEqual(["c"]);
+    fs.writeFileSync(join(directory, "file"), "");
+    const inTheWay = await failureOf(disk.makeDirectory(join(directory, "file")));
+    expect(inTheWay.reason).toBe("exists");
+    await failureOf(disk.makeDirectory(join(directory, "file/below")));
+  });
+
+  test.runIf(process.platform === "linux")("where nothing can be made, it says so", async () => {
+    // Node's own recursive form never comes back from here.
+    const failure = await failureOf(new NodeDisk().makeDirectory("/proc/nope"));
+    expect(failure.reason).toBe("not-found");
+  });
+});
+
 describe("files", () => {
   test("files are 0600 and directories 0700, whatever the umask allows", async () => {
     const directory = makeDirectory();

@@ -41,9 +41,16 @@ export class NodeDisk implements Disk {
     return names.sort();
   }
 
+  /** Level by level: Node's own recursion never comes back from a parent such as /proc. */
   async makeDirectory(path: string): Promise<void> {
-    const options = { recursive: true, mode: DIRECTORY_MODE };
-    await this.#call(path, (done) => fs.mkdir(path, options, done));
+    try {
+      await this.#makeOne(path);
+    } catch (error) {
+      const isParentMissing = error instanceof DiskError && error.reason === "not-found";
+      if (!isParentMissing || parentOf(path) === path) throw error;
+      await this.makeDirectory(parentOf(path));
+      await this.#makeOne(path);
+    }
   }
 
   rename(from: string, to: string): Promise<void> {
@@ -81,6 +88,17 @@ export class NodeDisk implements Disk {
 
   lock(path: string): Promise<DiskLock> {
     return takeLock(path, this);
+  }
+
+  async #makeOne(path: string): Promise<void> {
+    try {
+      const options = { mode: DIRECTORY_MODE };
+      await this.#call<void>(path, (done) => fs.mkdir(path, options, done as fs.NoParamCallback));
+    } catch (error) {
+      if (!(error instanceof DiskError) || error.reason !== "exists") throw error;
+      const stats = await this.#call<fs.Stats>(path, (done) => fs.stat(path, done));
+      if (!stats.isDirectory()) throw error;
+    }
   }
 
   #call<T>(path: string, operation: (done: Callback<T>) => void): Promise<T> {

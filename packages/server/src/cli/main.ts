@@ -12,4 +12,11 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 process.exitCode = await runCli(process.argv.slice(2), process);
-setTimeout(() => process.exit(), EXIT_GRACE_MS).unref();
+setTimeout(leave, EXIT_GRACE_MS).unref();
+
+/** An operation that hangs on a disk would hold up an orderly exit for ever: it waits for it. */
+function leave(): void {
+  const hangs = process.getActiveResourcesInfo().some((name) => name.startsWith("FSReq"));
+  if (hangs) process.kill(process.pid, "SIGKILL");
+  else process.exit();
+}

@@ -47,7 +47,7 @@ async function serve(config: MemberConfig, log: Logger, ending: Ending): Promise
   // A defect ends the process, as it should; its last line is in the log like all others.
   process.once("uncaughtExceptionMonitor", (error) => log.fatal({ err: error }, error.message));
   notices(config, log);
-  const member = await startMember(config, {
+  const opening = startMember(config, {
     event: (event) => {
       logEvent(log, config.id, event);
       tellParent(event);
@@ -55,6 +55,8 @@ async function serve(config: MemberConfig, log: Logger, ending: Ending): Promise
     },
     requestFailed: (error, request) => log.error({ err: error, request }, `failed: ${request}`),
   });
+  const member = await openedOrEnded(opening, ending, log);
+  if (member === undefined) return 0;
   const status = member.replica.status();
   const { recovery } = status;
   const where = { rpc: status.address, http: member.http, data: config.data, recovery };
@@ -74,6 +76,29 @@ async function serve(config: MemberConfig, log: Logger, ending: Ending): Promise
   }
   report({ type: "failed", message: failureOf(end.failure).message });
   return ERROR_CODES[end.failure.code].exitCode;
+}
+
+/**
+ * Waits until the member is open. A signal meanwhile lets opening come to its end, so that nothing is
+ * left half-way; where it does not (a hanging disk, a very long log), the process ends without it.
+ */
+async function openedOrEnded(
+  opening: Promise<RunningMember>,
+  ending: Ending,
+  log: Logger,
+): Promise<RunningMember | undefined> {
+  const first = await Promise.race([opening, ending.ended]);
+  if ("replica" in first) return first;
+  if (!("reason" in first)) return opening;
+  log.info(`closing while opening: ${first.reason}`);
+  let timer: NodeJS.Timeout | undefined;
+  const grace = new Promise<undefined>((done) => {
+    timer = setTimeout(() => done(undefined), CLOSE_TIMEOUT_MS);
+  });
+  const member = await Promise.race([opening, grace]);
+  clearTimeout(timer);
+  if (member === undefined) log.warn("opening did not end in time: ending without it");
+  return member;
 }
 
 type End = { readonly reason: string } | { readonly failure: QuorateError };

@@ -50,6 +50,18 @@ describe("over a socket", () => {
     });
   }
 
+  test("a page whose name was made to point here cannot write", async () => {
+    const put = (host: string): Promise<string> =>
+      raw(
+        `PUT /kv/k HTTP/1.1\r\nhost: ${host}\r\norigin: http://${host}\r\n` +
+          "content-length: 1\r\nconnection: close\r\n\r\nv",
+      );
+    expect(await put(`evil.example:${port}`)).toMatch(/^HTTP\/1\.1 403 /);
+    for (const host of ["127.0.0.1", "localhost"]) {
+      expect(await put(`${host}:${port}`)).toMatch(/^HTTP\/1\.1 200 /);
+    }
+  });
+
   test("what is no HTTP is answered in JSON and closed", async () => {
     const answer = await raw("NONSENSE\r\n\r\n");
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);

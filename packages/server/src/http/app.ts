@@ -6,7 +6,8 @@
  * - Time and size are bounded before anything else is done: headers within 10 s, a whole request
  *   within 30 s, a number of connections, the size of a value.
  * - Nothing is authenticated yet. That a web page in somebody's browser cannot write to a member on
- *   the same machine is ensured by refusing writes that carry a foreign Origin.
+ *   the same machine is ensured by refusing writes that carry a foreign Origin, or on loopback one
+ *   that is a name.
  */
 import type { Socket } from "node:net";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -122,12 +123,24 @@ function beforeRequest(
   if (headers["content-type"] !== undefined) delete headers["content-type"];
   const { origin } = headers;
   if (origin !== undefined && method !== "GET" && method !== "HEAD") {
-    if (!URL.canParse(origin) || new URL(origin).host !== headers.host) {
+    if (!isOwnOrigin(origin, headers.host, request.socket.localAddress)) {
       done(new HttpError("CROSS_ORIGIN", `a page of ${origin} may not write here`));
       return;
     }
   }
   done();
+}
+
+/**
+ * Whether a page of `origin` is one of ours. On loopback a name proves nothing: any web site can have
+ * its own name resolve to 127.0.0.1, so there only an address or `localhost` will do.
+ */
+function isOwnOrigin(origin: string, host: string | undefined, local: string | undefined): boolean {
+  if (!URL.canParse(origin)) return false;
+  const { host: own, hostname } = new URL(origin);
+  if (own !== host) return false;
+  if (local === undefined || !/^(127\.|::1$|::ffff:127\.)/.test(local)) return true;
+  return hostname === "localhost" || hostname.startsWith("[") || /^[0-9.]+$/.test(hostname);
 }
 
 /** Unknown paths, and known ones with a method that they do not take. */
