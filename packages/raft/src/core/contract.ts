@@ -151,8 +151,14 @@ export interface RaftInputs {
   loadFailed(nowMs: number, request: LoadRequest): void;
   /** The connection to `peer` was lost: what was on its way may never arrive. */
   unreachable(nowMs: number, peer: MemberId): void;
-  /** What is to be done now; undefined where there is nothing. */
-  takeOutput(nowMs: number): Output | undefined;
+  /**
+   * What is to be done now; undefined where there is nothing. With `holdNews` the mere news of a
+   * commit index stays back, so that it can travel with the entries of the next turn; then
+   * `holdsNews` asks for that turn soon, and for an output without `holdNews` in it.
+   */
+  takeOutput(nowMs: number, holdNews?: boolean): Output | undefined;
+  /** The last output taken left out the news of a commit index. */
+  readonly holdsNews: boolean;
   /** The time at which `tick` is next needed. */
   readonly nextDeadlineMs: number;
   status(): RaftStatus;

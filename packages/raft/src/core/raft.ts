@@ -126,9 +126,13 @@ export class Raft implements RaftInputs {
     handleUnreachable(this.state, peer);
   }
 
-  takeOutput(nowMs: number): Output | undefined {
+  takeOutput(nowMs: number, holdNews = false): Output | undefined {
     advanceTime(this.state, nowMs);
-    return takeOutput(this.state);
+    return takeOutput(this.state, holdNews);
+  }
+
+  get holdsNews(): boolean {
+    return this.state.holdsNews;
   }
 
   get nextDeadlineMs(): number {

@@ -330,6 +330,48 @@ describe("the commit index travels", () => {
     network.run(3);
     for (const node of network.nodes.values()) expect(node.texts).toEqual(["a"]);
   });
+
+  test("held back for a turn: with that turn's entries if there are any, else alone", () => {
+    const solo = leader();
+    solo.propose("a");
+    solo.forget();
+    solo.raft.step(solo.nowMs, "n2", ack(1, 2));
+    expect(solo.raft.takeOutput(solo.nowMs, true)).toMatchObject({ commit: 2, messages: [] });
+    expect(solo.raft.takeOutput(solo.nowMs, true)).toBeUndefined();
+    expect(solo.raft.holdsNews).toBe(true);
+    solo.propose("b");
+    expect(solo.raft.holdsNews).toBe(false);
+    expect(solo.sent("append-entries").map((m) => m.commit)).toEqual([2, 2]);
+    expect(solo.sent("heartbeat")).toEqual([]);
+
+    solo.raft.step(solo.nowMs, "n2", ack(1, 3));
+    solo.raft.takeOutput(solo.nowMs, true);
+    expect(solo.raft.holdsNews).toBe(true);
+    solo.take();
+    expect(solo.raft.holdsNews).toBe(false);
+    expect(solo.sent("heartbeat").map((m) => m.commit)).toEqual([3, 3]);
+  });
+
+  test("a heartbeat that is due does not wait, and who no longer leads holds nothing", () => {
+    const solo = leader();
+    solo.propose("a");
+    solo.raft.step(solo.nowMs, "n2", ack(1, 2));
+    solo.raft.takeOutput(solo.nowMs, true);
+    solo.forget();
+    solo.nowMs += 100;
+    solo.raft.tick(solo.nowMs);
+    const output = solo.raft.takeOutput(solo.nowMs, true);
+    expect(output?.messages.map(({ message }) => message.type)).toEqual(["heartbeat", "heartbeat"]);
+    expect(solo.raft.holdsNews).toBe(false);
+
+    solo.propose("b");
+    solo.raft.step(solo.nowMs, "n2", ack(1, 3));
+    solo.raft.takeOutput(solo.nowMs, true);
+    expect(solo.raft.holdsNews).toBe(true);
+    solo.raft.step(solo.nowMs, "n3", append({ term: 9 }));
+    solo.raft.takeOutput(solo.nowMs, true);
+    expect(solo.raft.holdsNews).toBe(false);
+  });
 });
 
 describe("entries that left memory", () => {

@@ -79,6 +79,8 @@ export class RaftState {
   heartbeatDue = false;
   /** A read round was opened: tell the voters at once. */
   roundDue = false;
+  /** News of the commit index was held back for the entries of the next turn. */
+  holdsNews = false;
   /** Cluster time at the moment this member became leader. */
   timeBaseMs = 0;
 

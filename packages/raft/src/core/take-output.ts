@@ -14,10 +14,11 @@ import type { RaftState } from "./state.ts";
 import { UNTIL_DURABLE } from "./state.ts";
 
 /** What is to be done now; undefined where there is nothing. */
-export function takeOutput(state: RaftState): Output | undefined {
+export function takeOutput(state: RaftState, holdNews: boolean): Output | undefined {
   electAlone(state);
   collectReads(state);
-  if (state.role === "leader") collectMessages(state);
+  state.holdsNews = false;
+  if (state.role === "leader") collectMessages(state, holdNews);
   state.log.evict(state.options.tailBytesMax, state.persistence.stableIndex);
   if (!hasNews(state)) return undefined;
   const { term, vote, commit, events, loads } = state;

@@ -238,11 +238,15 @@ export class Group {
   collect(nowMs: number): void {
     const engine = this.#engine;
     if (engine === undefined) return;
+    const { core } = engine;
+    // Never held back for more than one turn.
+    const holdNews = !core.holdsNews;
     for (;;) {
-      const output = engine.core.takeOutput(nowMs);
-      if (output === undefined) return;
+      const output = core.takeOutput(nowMs, holdNews);
+      if (output === undefined) break;
       this.#perform(nowMs, engine, output);
     }
+    if (core.holdsNews) this.#context.wake();
   }
 
   takeWrite(): LogWrite | undefined {
@@ -264,11 +268,24 @@ export class Group {
     if (engine === undefined) return false;
     const { applier, core } = engine;
     const before = applier.applied;
-    const more = applier.run(untilMs);
+    const more = this.#run(engine, untilMs);
     if (applier.applied !== before) core.applied(this.#context.clock.nowMs(), applier.applied);
     this.#reads.serve(applier.applied);
     if (this.#writes.hasRuledOut) this.#context.wake();
     return more;
+  }
+
+  #run(engine: Engine, untilMs: number): boolean {
+    try {
+      return engine.applier.run(untilMs);
+    } catch (error) {
+      // The others hear of the commit that this member stops over: it is theirs as well.
+      if (engine.core.holdsNews) {
+        this.collect(this.#context.clock.nowMs());
+        this.#context.wake();
+      }
+      throw error;
+    }
   }
 
   // ---- ends
