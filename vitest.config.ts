@@ -15,6 +15,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
+          // Tests share nothing but modules without state: one load of them per worker is enough.
+          isolate: false,
           // Against hanging only, wide enough for a busy machine; no test relies on it.
           testTimeout: 60_000,
           include: ["packages/*/src/**/*.test.ts", "test/unit/**/*.test.ts"],

@@ -1,6 +1,7 @@
 /** Three members of one system, from start to measured window to end. */
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { machineTime, shareOfOthers } from "./machine-load.ts";
 import { RemoteMember } from "./remote-member.ts";
 import type { MemberSample, MemberSetup, SystemName } from "./protocol.ts";
 
@@ -22,6 +23,8 @@ export interface Window {
   readonly cpuFollowersUs: readonly number[];
   readonly entriesPerWrite: number | undefined;
   readonly leaderRssBytes: number;
+  /** The share of the machine that went elsewhere meanwhile; undefined where it is not known. */
+  readonly othersShare: number | undefined;
 }
 
 /** How long the load runs before and while it is counted. */
@@ -81,15 +84,19 @@ export class Cluster {
       valueBytes: options.valueBytes,
     });
     await sleep(options.warmUpMs);
+    const machineBefore = machineTime();
     const before = await sampleAll([leader, ...followers], true);
     await sleep(options.windowMs);
     const after = await sampleAll([leader, ...followers], false);
+    const machineAfter = machineTime();
     await leader.ask({ type: "stop" });
     const now = await leader.ask({ type: "ready" });
     if (!now.leads || now.term !== term) {
       throw new Error("the leadership changed during a window: the run is void");
     }
-    return windowOf(before, after);
+    const ownUs = sum(after.map((end, i) => end.cpuUs - before[i]!.cpuUs));
+    const othersShare = shareOfOthers(machineBefore, machineAfter, ownUs);
+    return { ...windowOf(before, after), othersShare };
   }
 
   async end(): Promise<void> {
@@ -140,7 +147,14 @@ function sampleAll(members: readonly RemoteMember[], reset: boolean): Promise<Me
   return Promise.all(members.map((member) => member.ask({ type: "sample", reset })));
 }
 
-function windowOf(before: readonly MemberSample[], after: readonly MemberSample[]): Window {
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function windowOf(
+  before: readonly MemberSample[],
+  after: readonly MemberSample[],
+): Omit<Window, "othersShare"> {
   const [leader] = after;
   const entries = leader!.load.entries;
   const elapsedMs = leader!.atMs - before[0]!.atMs;

@@ -88,7 +88,7 @@ export function terminalTable(rows: readonly Row[]): string {
 
 export function markdown(
   title: string,
-  rows: readonly Row[],
+  series: readonly Series[],
   environment: Environment,
   options: BenchOptions,
 ): string {
@@ -103,6 +103,7 @@ export function markdown(
       `after ${options.warmUpMs / 1000} s of warm-up, on members warmed up by the highest load before; values of ${options.valueBytes} bytes; three ` +
       "processes on one machine. CPU is user and system time of the whole process per entry.",
     "",
+    othersLine(series),
     `- Machine: ${e.processor}, ${e.cores} cores, ${e.memoryGiB} GiB; ${e.kernel}; Node ${e.node}`,
     `- Disk: ${e.fileSystem}; one data-synced write of 4 KiB takes ${short(e.syncedWriteMs)} ms`,
     `- Commit: ${e.commit}; ${e.date}`,

@@ -79,8 +79,9 @@ async function serve(config: MemberConfig, log: Logger, ending: Ending): Promise
 }
 
 /**
- * Waits until the member is open. A signal meanwhile lets opening come to its end, so that nothing is
- * left half-way; where it does not (a hanging disk, a very long log), the process ends without it.
+ * Waits until the member is open. A signal meanwhile lets opening come to its end, so that nothing
+ * is left half-way; where it does not (a hanging disk, a very long log), the process ends without
+ * it.
  */
 async function openedOrEnded(
   opening: Promise<RunningMember>,

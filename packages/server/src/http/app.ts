@@ -132,8 +132,8 @@ function beforeRequest(
 }
 
 /**
- * Whether a page of `origin` is one of ours. On loopback a name proves nothing: any web site can have
- * its own name resolve to 127.0.0.1, so there only an address or `localhost` will do.
+ * Whether a page of `origin` is one of ours. On loopback a name proves nothing: any web site can
+ * have its own name resolve to 127.0.0.1, so there only an address or `localhost` will do.
  */
 function isOwnOrigin(origin: string, host: string | undefined, local: string | undefined): boolean {
   if (!URL.canParse(origin)) return false;
