@@ -32,7 +32,7 @@ async function run(given: BenchOptions): Promise<void> {
   const rows = rowsOf(series);
   const json = jsonResult(rows, series, environment, options);
   const title = options.systems.includes("quorate") ? "Replication" : "The floor";
-  const text = markdown(title, rows, environment, options);
+  const text = markdown(title, series, environment, options);
   if (options.name !== undefined) {
     mkdirSync(RESULTS, { recursive: true });
     writeFileSync(`${RESULTS}${options.name}.md`, text);

@@ -92,7 +92,7 @@ export function markdown(
   environment: Environment,
   options: BenchOptions,
 ): string {
-  const table = [HEADS, HEADS.map(() => "---"), ...rows.map(cellsOf)];
+  const table = [HEADS, HEADS.map(() => "---"), ...rowsOf(series).map(cellsOf)];
   const e = environment;
   return [
     `# ${title}`,
@@ -110,6 +110,13 @@ export function markdown(
     `- Command: \`${commandOf(options)}\``,
     "",
   ].join("\n");
+}
+
+function othersLine(series: readonly Series[]): string {
+  const shares = series.flatMap((one) => one.windows.flatMap((w) => w.othersShare ?? []));
+  if (shares.length === 0) return "- What else the machine did meanwhile is not known";
+  const { median, max } = spreadOf(shares.map((share) => share * 100));
+  return `- Others (and the hypervisor) had ${short(median)} % of the machine meanwhile, at most ${short(max)} %`;
 }
 
 export function jsonResult(
