@@ -23,6 +23,22 @@ import { statusOf } from "./status.ts";
 type Resolve = (value: unknown) => void;
 type Reject = (error: QuorateError) => void;
 
+/** What a call begins with: one object for all of them, copied from at once. */
+const START: { -readonly [K in keyof CallStart]: CallStart[K] } = {
+  startedMs: 0,
+  deadlineMs: 0,
+  signal: undefined,
+  resolve: () => {},
+  reject: () => {},
+};
+
+/** The ends of the promise that was made last: read at once, before anything else can run. */
+const ENDS: { resolve: Resolve; reject: Reject } = { resolve: () => {}, reject: () => {} };
+const KEEP_ENDS = (resolve: Resolve, reject: Reject): void => {
+  ENDS.resolve = resolve;
+  ENDS.reject = reject;
+};
+
 /** {@link Replica} on an {@link Engine}. */
 export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
   readonly #engine: Engine;
@@ -42,16 +58,22 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
   }
 
   write<C extends Command>(command: C, options?: CallOptions): Promise<ResultOf<C, Command>> {
-    return new Promise((resolve, reject: Reject) => {
+    // The hot path: no closure per call.
+    const promise = new Promise<unknown>(KEEP_ENDS);
+    const { resolve, reject } = ENDS;
+    try {
       const payload = this.#encode(command);
       this.#checkOpen();
-      const start = this.#start(options, resolve as Resolve, reject);
+      const start = this.#start(options, resolve, reject);
       const { group } = this.#engine;
       if (!group.calls.hasRoomForWrite(payload.length)) {
         throw new QuorateError("OVERLOADED", "too many writes wait on this member");
       }
       group.addWrite(new WriteCall(group.calls, start, payload));
-    });
+    } catch (error) {
+      reject(error as QuorateError);
+    }
+    return promise as Promise<ResultOf<C, Command>>;
   }
 
   read<Q extends Query>(query: Q, options?: ReadOptions): Promise<ResultOf<Q, Query>> {
@@ -149,6 +171,11 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
       });
     }
     const startedMs = clock.nowMs();
-    return { startedMs, deadlineMs: startedMs + timeoutMs, signal, resolve, reject };
+    START.startedMs = startedMs;
+    START.deadlineMs = startedMs + timeoutMs;
+    START.signal = signal;
+    START.resolve = resolve;
+    START.reject = reject;
+    return START;
   }
 }
