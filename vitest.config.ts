@@ -10,6 +10,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["quorate-source"] } },
   test: {
     passWithNoTests: false,
+    // By default one core is left to a watcher that is not there.
+    maxWorkers: "100%",
     projects: [
       {
         extends: true,
