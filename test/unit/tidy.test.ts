@@ -27,8 +27,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   transport: ["core", "util"],
   machine: ["core", "util"],
   runtime: ["machine", "transport", "snapshot", "log", "disk", "core", "util"],
-  sim: ["runtime", "machine", "transport", "snapshot", "log", "disk", "core", "util"],
-  testing: ["sim", "runtime", "machine", "transport", "snapshot", "log", "disk", "core", "util"],
+  sim: ["testing", "runtime", "machine", "transport", "snapshot", "log", "disk", "core", "util"],
+  testing: ["runtime", "machine", "transport", "snapshot", "log", "disk", "core", "util"],
 };
 
 /** What the middle group may take from a sibling: its contract, never its code. */
