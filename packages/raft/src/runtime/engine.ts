@@ -224,5 +224,5 @@ function makeCore(
     random: ports.random,
     startNonce,
   };
-  return new Raft(raftOptions, recovered, nowMs);
+  return ports.core?.(raftOptions, recovered, nowMs) ?? new Raft(raftOptions, recovered, nowMs);
 }

@@ -2,6 +2,7 @@
  * Everything through which the engine touches the outside world. The real ones are in node-*.ts;
  * the simulator brings its own, and runs the same engine over them.
  */
+import type { RaftInputs, RaftOptions, RecoveredGroup } from "../core/contract.ts";
 import type { Disk } from "../disk/disk.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Checksum } from "../util/checksum.ts";
@@ -10,6 +11,13 @@ import type { Random } from "../util/random.ts";
 
 /** SHA-256 of some bytes: 32 bytes. Used for identities only, never on a hot path. */
 export type Digest = (bytes: Uint8Array) => Uint8Array;
+
+/** Makes the core of a group. */
+export type CoreFactory = (
+  options: RaftOptions,
+  recovered: RecoveredGroup,
+  nowMs: number,
+) => RaftInputs;
 
 /** The ports of one host. */
 export interface EnginePorts {
@@ -20,4 +28,6 @@ export interface EnginePorts {
   readonly transport: Transport;
   readonly checksum: Checksum;
   readonly digest: Digest;
+  /** Who watches the core puts something around it; everybody else leaves this away. */
+  readonly core?: CoreFactory;
 }

@@ -42,8 +42,8 @@ export interface CoreView {
   /** Leads and has committed an entry of its own term. */
   readonly isReady: boolean;
   readonly commit: number;
-  /** What was handed to the machine in this life. */
-  readonly applied: number;
+  /** What the runtime has reported as applied in this life. */
+  readonly appliedIndex: number;
   readonly log: ShadowLog;
   /** The core's own word. Makes objects: not for every event. */
   status(): RaftStatus;

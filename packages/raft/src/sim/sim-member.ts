@@ -1,0 +1,292 @@
+/**
+ * One member of a simulated cluster over all its lives: its disk stays, its processes come and go.
+ *
+ * A life is: start → the engine opens on what the disk holds → it serves → it dies. Death takes the
+ * process at whatever point it is; what the dead one still wants to do reaches nobody (process.ts,
+ * sim-disk.ts). Its callers learn nothing: their operations end as unknown.
+ *
+ * A replica that stops by itself counts as a process that exits, as the server's does, and is
+ * started again a while later. A member that refuses to start since its log is damaged is `lost`:
+ * that is right where the fault atlas damaged it, and a violation everywhere else.
+ */
+import { Raft } from "../core/raft.ts";
+import type { MemberId } from "../core/configuration.ts";
+import type { RaftInputs, RaftOptions, RecoveredGroup } from "../core/contract.ts";
+import { Engine, openEngine } from "../runtime/engine.ts";
+import { resolveOptions } from "../runtime/options.ts";
+import type { EngineOptions } from "../runtime/options.ts";
+import { ReplicaHandle } from "../runtime/replica-handle.ts";
+import type { Replica, ReplicaEvent, StaticMember } from "../runtime/replica.ts";
+import { QuorateError } from "../util/error.ts";
+import type { Random, SeededRandom } from "../util/random.ts";
+import type { MemberDisk } from "./member-disk.ts";
+import { MemberClock } from "./member-clock.ts";
+import type { AppliedCommand, CoreView, DeathKind, MemberView } from "./observer.ts";
+import { DurableState, Probe } from "./probe.ts";
+import { SimProcess } from "./process.ts";
+import type { SimWorld } from "./sim-world.ts";
+import { simCodec, SimMachineHost } from "./workload/sim-codec.ts";
+import type { NumberedCommand } from "./workload/sim-codec.ts";
+import { sha256 } from "./sha256.ts";
+
+/** Where a member is in its lives. */
+export type MemberState = MemberView["state"];
+
+/** A member. */
+export class SimMember implements MemberView {
+  readonly id: MemberId;
+  readonly number: number;
+  readonly address: string;
+  readonly disk: MemberDisk;
+  readonly durable: DurableState;
+  life = 0;
+  state: MemberState = "down";
+  process: SimProcess | undefined;
+  replica: Replica<NumberedCommand<unknown>, unknown> | undefined;
+  /** The state machine of this life. */
+  machine: unknown;
+  /** The clock of this life; its rate can be changed. */
+  clock: MemberClock | undefined;
+  /** Until when it is meant to stay down; a later order to start moves it. */
+  downUntilUs = 0;
+  readonly #world: SimWorld;
+  readonly #ppm: number;
+  readonly #random: SeededRandom;
+  #probe: Probe | undefined;
+  #engine: Engine | undefined;
+
+  constructor(world: SimWorld, number: number, disk: MemberDisk) {
+    this.#world = world;
+    this.number = number;
+    this.id = `n${number + 1}`;
+    this.address = addressOf(number);
+    this.disk = disk;
+    this.durable = new DurableState(world.checksum);
+    this.#random = world.streams.stream(`member ${this.id}`);
+    const { rateSpreadPpm } = world.options.clock;
+    this.#ppm = this.#random.below(2 * rateSpreadPpm + 1) - rateSpreadPpm;
+  }
+
+  get core(): CoreView | undefined {
+    return this.#probe;
+  }
+
+  /** The engine of this life, once it is open: for checks at the end of a run. */
+  get engine(): Engine | undefined {
+    return this.#engine;
+  }
+
+  /** Whether its process exists. */
+  get isUp(): boolean {
+    return this.state === "up" || this.state === "paused";
+  }
+
+  /** Starts a process on what the disk holds. Nothing happens where one runs or can never run. */
+  start(): void {
+    if (this.state !== "down" && this.state !== "failed") return;
+    this.life++;
+    this.state = "starting";
+    const process = new SimProcess(() => this.#world.counted());
+    this.process = process;
+    this.#world.notify((observer) => observer.started?.(this));
+    const { machine, codec } = this.#world.subject;
+    this.machine = machine();
+    const host = new SimMachineHost<unknown, unknown>({
+      machine: this.machine as never,
+      codec,
+      checksum: this.#world.checksum,
+      applied: (command) => this.#applied(process, command),
+    });
+    openEngine(this.#ports(process), this.#options(), host).then(
+      (engine) => this.#opened(process, engine),
+      (error: unknown) => this.#refused(process, error),
+    );
+  }
+
+  /** The process dies: of itself, by a signal, or with the power. */
+  die(how: "power" | "kill" | "failed"): void {
+    const { process } = this;
+    if (process === undefined || process.isDead) return;
+    this.disk.die(how === "power" ? "power" : "kill");
+    this.#gone(process, how);
+  }
+
+  /** The disk died under the process at an operation of its choice. */
+  diedAtDisk(how: "power" | "kill"): void {
+    const { process } = this;
+    if (process !== undefined && !process.isDead) this.#gone(process, how);
+  }
+
+  /** Closes the replica in an orderly way; the process ends when that is done. */
+  close(done: () => void): void {
+    const { process, replica } = this;
+    if (process === undefined || replica === undefined || this.state !== "up") return;
+    process.enter(() => {
+      replica.close().then(
+        () => {
+          if (process.isDead) return;
+          this.disk.die("kill");
+          this.#gone(process, "close");
+          done();
+        },
+        (error: unknown) => this.#world.broken("close-never-rejects", `${this.id}: close`, error),
+      );
+    });
+  }
+
+  pause(): void {
+    if (this.state !== "up") return;
+    this.process?.pause();
+    this.state = "paused";
+    this.#world.notify((observer) => observer.paused?.(this, true));
+  }
+
+  resume(): void {
+    if (this.state !== "paused") return;
+    this.state = "up";
+    this.#world.notify((observer) => observer.paused?.(this, false));
+    this.process?.resume();
+  }
+
+  #opened(process: SimProcess, engine: Engine): void {
+    // The process may have died in the moment in which it was ready.
+    if (process.isDead) return;
+    this.#engine = engine;
+    this.replica = new ReplicaHandle<NumberedCommand<unknown>, unknown>(
+      engine,
+      simCodec(this.#world.subject.codec),
+    );
+    if (this.state === "starting") this.state = "up";
+    this.replica.onAny((event) => this.#event(process, event));
+    this.#world.opened(this);
+    // What happened before anybody could listen.
+    const { failure } = engine.group;
+    if (failure !== undefined) this.#event(process, { type: "failed", error: failure });
+  }
+
+  #refused(process: SimProcess, error: unknown): void {
+    if (process.isDead) return;
+    this.disk.die("kill");
+    this.#gone(process, "refused");
+    this.#world.refused(this, error);
+  }
+
+  #event(process: SimProcess, event: ReplicaEvent): void {
+    if (process.isDead) return;
+    this.#world.notify((observer) => observer.event?.(this, event));
+    if (event.type !== "failed") return;
+    this.#world.failed(this, event.error);
+    this.die("failed");
+  }
+
+  #applied(process: SimProcess, command: AppliedCommand): void {
+    if (!process.isDead) this.#world.notify((observer) => observer.applied?.(this, command));
+  }
+
+  #gone(process: SimProcess, how: DeathKind): void {
+    process.die();
+    this.process = undefined;
+    this.replica = undefined;
+    this.#engine = undefined;
+    this.#probe = undefined;
+    this.machine = undefined;
+    this.clock = undefined;
+    this.state = how === "failed" || how === "refused" ? "failed" : "down";
+    this.#world.died(this, how);
+  }
+
+  #ports(process: SimProcess): Parameters<typeof openEngine>[0] {
+    const world = this.#world;
+    const { schedule, checksum } = world;
+    const random: Random = world.streams.stream(`${this.id} life ${this.life}`);
+    const clock = new MemberClock({
+      schedule,
+      process,
+      options: world.options.clock,
+      random: world.streams.stream(`${this.id} clock ${this.life}`),
+      ppm: this.#ppm,
+    });
+    this.clock = clock;
+    const transport = world.network.transport({
+      id: this.id,
+      address: this.address,
+      process,
+      clock,
+      random,
+      sent: (to, message) => world.notify((observer) => observer.sent?.(this, to, message)),
+      delivered: (from, message) =>
+        world.notify((observer) => observer.delivered?.(this, from, message)),
+    });
+    return {
+      clock,
+      random,
+      disk: this.disk.begin(process),
+      transport,
+      checksum,
+      digest: sha256,
+      core: (options, recovered, nowMs) => this.#makeCore(process, options, recovered, nowMs),
+    };
+  }
+
+  // eslint-disable-next-line max-params -- the shape of CoreFactory and one more
+  #makeCore(
+    process: SimProcess,
+    options: RaftOptions,
+    recovered: RecoveredGroup,
+    nowMs: number,
+  ): RaftInputs {
+    const world = this.#world;
+    const core = new Raft({ ...options, ...world.options.limits }, recovered, nowMs);
+    if (process.isDead) return core;
+    world.notify((observer) => observer.recovered?.(this, recovered));
+    this.durable.recover(recovered);
+    const probe: Probe = new Probe(core, {
+      recovered,
+      durable: this.durable,
+      checksum: world.checksum,
+      events: {
+        output: (output) => {
+          if (this.#probe === probe) world.notify((o) => o.output?.(this, output));
+        },
+        persisted: (output) => {
+          if (this.#probe === probe) world.notify((o) => o.persisted?.(this, output));
+        },
+      },
+    });
+    this.#probe = probe;
+    return probe;
+  }
+
+  #options(): EngineOptions {
+    const { options } = this.#world;
+    const { electionTimeoutMs, heartbeatIntervalMs } = options;
+    const resolved = resolveOptions<unknown, unknown>({
+      id: this.id,
+      listen: this.address,
+      dataDir: `/data/${this.id}`,
+      machine: {} as never,
+      start: { members: membersOf(options.members) },
+      electionTimeoutMs,
+      heartbeatIntervalMs,
+    });
+    // Far below what the options of a replica allow: small segments end sooner.
+    const { segmentBytes } = options;
+    return { ...resolved, segmentBytes, commandBytesMax: Math.floor(segmentBytes / 4) };
+  }
+}
+
+/** The address of a member by its number. */
+export function addressOf(number: number): string {
+  return `n${number + 1}:${9_091 + number}`;
+}
+
+/** The static list of a cluster of so many. */
+export function membersOf(count: number): StaticMember[] {
+  return Array.from({ length: count }, (_, i) => ({ id: `n${i + 1}`, address: addressOf(i) }));
+}
+
+/** The code of an error of ours; its name where it is none. */
+export function codeOf(error: unknown): string {
+  if (QuorateError.is(error)) return error.code;
+  return error instanceof Error ? error.name : typeof error;
+}
