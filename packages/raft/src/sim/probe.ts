@@ -6,12 +6,7 @@
  * runtime has reported as durable, which outlives the process; it is what the member has promised
  * the world. Neither is read back from the engine.
  */
-import type {
-  ProposeResult,
-  RaftInputs,
-  RaftStatus,
-  RecoveredGroup,
-} from "../core/contract.ts";
+import type { ProposeResult, RaftInputs, RaftStatus, RecoveredGroup } from "../core/contract.ts";
 import type { MemberId } from "../core/configuration.ts";
 import type { EntryBatch, PackedEntries } from "../core/entry.ts";
 import type { Message } from "../core/message.ts";

@@ -47,8 +47,10 @@ export class SimMember implements MemberView {
   machine: unknown;
   /** The clock of this life; its rate can be changed. */
   clock: MemberClock | undefined;
-  /** Until when it is meant to stay down; a later order to start moves it. */
-  downUntilUs = 0;
+  /** Whether it ever knew its cluster: its core existed in some life. */
+  wasFormed = false;
+  /** Whether its disk was ever made to fail or to be full: then it may stop for that. */
+  wasHurt = false;
   readonly #world: SimWorld;
   readonly #ppm: number;
   readonly #random: SeededRandom;
@@ -88,7 +90,7 @@ export class SimMember implements MemberView {
     this.state = "starting";
     const process = new SimProcess(() => this.#world.counted());
     this.process = process;
-    this.#world.notify((observer) => observer.started?.(this));
+    this.#world.audience.started(this);
     const { machine, codec } = this.#world.subject;
     this.machine = machine();
     const host = new SimMachineHost<unknown, unknown>({
@@ -138,13 +140,13 @@ export class SimMember implements MemberView {
     if (this.state !== "up") return;
     this.process?.pause();
     this.state = "paused";
-    this.#world.notify((observer) => observer.paused?.(this, true));
+    this.#world.audience.paused(this, true);
   }
 
   resume(): void {
     if (this.state !== "paused") return;
     this.state = "up";
-    this.#world.notify((observer) => observer.paused?.(this, false));
+    this.#world.audience.paused(this, false);
     this.process?.resume();
   }
 
@@ -158,7 +160,6 @@ export class SimMember implements MemberView {
     );
     if (this.state === "starting") this.state = "up";
     this.replica.onAny((event) => this.#event(process, event));
-    this.#world.opened(this);
     // What happened before anybody could listen.
     const { failure } = engine.group;
     if (failure !== undefined) this.#event(process, { type: "failed", error: failure });
@@ -173,14 +174,14 @@ export class SimMember implements MemberView {
 
   #event(process: SimProcess, event: ReplicaEvent): void {
     if (process.isDead) return;
-    this.#world.notify((observer) => observer.event?.(this, event));
+    this.#world.audience.event(this, event);
     if (event.type !== "failed") return;
     this.#world.failed(this, event.error);
     this.die("failed");
   }
 
   #applied(process: SimProcess, command: AppliedCommand): void {
-    if (!process.isDead) this.#world.notify((observer) => observer.applied?.(this, command));
+    if (!process.isDead) this.#world.audience.applied(this, command);
   }
 
   #gone(process: SimProcess, how: DeathKind): void {
@@ -213,9 +214,8 @@ export class SimMember implements MemberView {
       process,
       clock,
       random,
-      sent: (to, message) => world.notify((observer) => observer.sent?.(this, to, message)),
-      delivered: (from, message) =>
-        world.notify((observer) => observer.delivered?.(this, from, message)),
+      sent: (to, message) => world.audience.sent(this, to, message),
+      delivered: (from, message) => world.audience.delivered(this, from, message),
     });
     return {
       clock,
@@ -238,7 +238,7 @@ export class SimMember implements MemberView {
     const world = this.#world;
     const core = new Raft({ ...options, ...world.options.limits }, recovered, nowMs);
     if (process.isDead) return core;
-    world.notify((observer) => observer.recovered?.(this, recovered));
+    world.audience.recovered(this, recovered);
     this.durable.recover(recovered);
     const probe: Probe = new Probe(core, {
       recovered,
@@ -246,14 +246,15 @@ export class SimMember implements MemberView {
       checksum: world.checksum,
       events: {
         output: (output) => {
-          if (this.#probe === probe) world.notify((o) => o.output?.(this, output));
+          if (this.#probe === probe) world.audience.output(this, output);
         },
         persisted: (output) => {
-          if (this.#probe === probe) world.notify((o) => o.persisted?.(this, output));
+          if (this.#probe === probe) world.audience.persisted(this, output);
         },
       },
     });
     this.#probe = probe;
+    this.wasFormed = true;
     return probe;
   }
 

@@ -1,0 +1,43 @@
+/**
+ * What is left in the queues of a cluster that has nothing to do: there must be nothing. Each line
+ * names the member, the queue and what is in it.
+ */
+import type { SimMember } from "./sim-member.ts";
+import type { SimWorld } from "./sim-world.ts";
+
+/** One line per queue that is not empty. */
+export function leftovers(world: SimWorld): string[] {
+  const lines: string[] = [];
+  const { members } = world;
+  for (const member of members) lines.push(...ofMember(member));
+  // Each member dials every other one.
+  const connectionsMax = members.length * (members.length - 1);
+  if (world.network.connections > connectionsMax) {
+    lines.push(`${world.network.connections} connections, where ${connectionsMax} are needed`);
+  }
+  if (world.openOperations > 0) lines.push(`${world.openOperations} calls have not ended`);
+  return lines;
+}
+
+function ofMember(member: SimMember): string[] {
+  const { engine, core } = member;
+  if (engine === undefined || core === undefined) return [];
+  const { calls } = engine.group;
+  const status = core.status();
+  const counts: [string, number][] = [
+    ["writes that wait", calls.writes],
+    ["reads that wait", calls.reads],
+    ["gathered bytes", calls.gatheredBytes],
+    ["uncommitted bytes", status.uncommittedBytes],
+  ];
+  for (const peer of status.peers) {
+    counts.push([`messages on their way to ${peer.id}`, peer.inflightMessages]);
+    counts.push([`bytes on their way to ${peer.id}`, peer.inflightBytes]);
+  }
+  for (const peer of engine.ports.transport.status()) {
+    counts.push([`bytes queued for ${peer.id}`, peer.queuedBytes]);
+  }
+  return counts
+    .filter(([, count]) => count !== 0)
+    .map(([what, count]) => `${member.id} has ${count} ${what}`);
+}

@@ -1,0 +1,203 @@
+/**
+ * What is owed after the trouble: progress by a healed majority, then agreement of all, then
+ * silence.
+ *
+ * Limits are generous multiples of the election timeout: they tell "never" from "slow", they are no
+ * measure of speed. A stall is excused in one case only: the fault atlas has damaged the disks of so
+ * many members that no majority is left, and that is counted.
+ */
+import { leftovers } from "./leftovers.ts";
+import type { SimOperation } from "./observer.ts";
+import { pick } from "./random-streams.ts";
+import type { RunSubject } from "./run.ts";
+import type { SimMember } from "./sim-member.ts";
+import type { SimWorld } from "./sim-world.ts";
+import type { Call } from "./workload/workload.ts";
+import type { WorldStage } from "./world-stage.ts";
+
+const MS = 1_000;
+/** How often a call is tried after the healing; leadership may move once more meanwhile. */
+const TRIES = 5;
+/** How long a cluster without work is watched before it is looked over, in election timeouts. */
+const QUIET_TIMEOUTS = 3;
+/** Closed replicas have no business any more: what is left must run out in so many tasks. */
+const LAST_STEPS_MAX = 200_000;
+
+/** Heals a world and holds it to its promises. */
+export class Recovery {
+  readonly #world: SimWorld;
+  readonly #stage: WorldStage;
+  readonly #subject: RunSubject;
+  readonly #random;
+  readonly #limitUs: number;
+
+  constructor(world: SimWorld, stage: WorldStage, subject: RunSubject) {
+    this.#world = world;
+    this.#stage = stage;
+    this.#subject = subject;
+    this.#random = world.streams.stream("recovery");
+    const { electionTimeoutMs, clients } = world.options;
+    this.#limitUs = (40 * electionTimeoutMs + 5_000 + clients.timeoutMaxMs) * MS;
+  }
+
+  /** All of it; ends early where something is broken. */
+  async run(): Promise<void> {
+    const world = this.#world;
+    this.#stage.heal();
+    const healthy = world.members.filter((member) => member.state !== "lost");
+    const chosen = this.#choose(healthy);
+    if (chosen.length < world.majority) {
+      world.audience.fault("legitimate-stall", "no majority has sound disks");
+    } else {
+      world.audience.healed();
+      for (const member of healthy) if (!chosen.includes(member)) member.die("kill");
+      if (!(await this.#serves(chosen))) return;
+    }
+    world.isOver = true;
+    if (chosen.length >= world.majority && !(await this.#converges(healthy))) return;
+    await this.#falls(healthy);
+  }
+
+  /** A majority, drawn; everybody where somebody has not joined the cluster yet. */
+  #choose(healthy: readonly SimMember[]): SimMember[] {
+    const world = this.#world;
+    if (world.members.some((member) => !member.wasFormed)) return [...healthy];
+    const left = [...healthy];
+    const chosen: SimMember[] = [];
+    while (chosen.length < world.majority && left.length > 0) {
+      const member = pick(this.#random, left);
+      left.splice(left.indexOf(member), 1);
+      chosen.push(member);
+    }
+    return chosen.sort((a, b) => a.number - b.number);
+  }
+
+  async #serves(chosen: readonly SimMember[]): Promise<boolean> {
+    const ids = chosen.map(({ id }) => id).join(", ");
+    const hasLeader = (): boolean => {
+      this.#keepUp(chosen);
+      const leader = chosen.find((member) => member.core?.isReady === true);
+      return leader !== undefined && chosen.every((m) => m.core?.leader === leader.id);
+    };
+    if (!(await this.#comes(hasLeader, "leader-after-heal", `a leader of ${ids}`))) return false;
+    for (const member of chosen) {
+      for (const kind of ["write", "read"] as const) {
+        const call = this.#callOf(kind);
+        if (call !== undefined && !(await this.#answers(member, call))) return false;
+      }
+    }
+    return true;
+  }
+
+  async #answers(member: SimMember, call: Call<unknown, unknown>): Promise<boolean> {
+    const world = this.#world;
+    const errors: string[] = [];
+    const timeoutMs = 20 * world.options.electionTimeoutMs;
+    for (let i = 0; i < TRIES; i++) {
+      let ended: SimOperation | undefined;
+      const options = { timeoutMs, client: "healed" };
+      const made = world.call(member, call, options, (operation) => {
+        ended = operation;
+      });
+      if (!(await world.run(() => made.outcome !== "open"))) return false;
+      if (ended?.outcome === "done") return true;
+      errors.push(ended?.error ?? "?");
+      await world.runFor(world.options.electionTimeoutMs * MS);
+    }
+    const text = `${call.kind} through ${member.id} in a healed cluster: ${errors.join(", ")}`;
+    world.broken("progress-after-heal", text);
+    return false;
+  }
+
+  async #converges(healthy: readonly SimMember[]): Promise<boolean> {
+    const world = this.#world;
+    const isSettled = (): boolean => {
+      this.#keepUp(healthy);
+      return world.openOperations === 0 && agree(healthy);
+    };
+    if (!(await this.#comes(isSettled, "converges", "agreement of all members"))) return false;
+    const quietUs = QUIET_TIMEOUTS * world.options.electionTimeoutMs * MS;
+    if (!(await world.runFor(quietUs))) return false;
+    const isQuiet = (): boolean => isSettled() && leftovers(world).length === 0;
+    const what = (): string => `empty queues: ${leftovers(world).join("; ")}`;
+    if (!(await this.#comes(isQuiet, "memory-at-base", what))) return false;
+    world.audience.ended();
+    return world.violation === undefined;
+  }
+
+  /** Everybody is closed; then nothing may be left to happen. */
+  async #falls(healthy: readonly SimMember[]): Promise<void> {
+    const world = this.#world;
+    for (const member of healthy) member.close(() => {});
+    const isDown = (): boolean => healthy.every((member) => member.process === undefined);
+    if (!(await this.#comes(isDown, "closes", "the end of all replicas"))) return;
+    const steps = world.steps + LAST_STEPS_MAX;
+    await world.run(() => world.steps > steps);
+    if (world.steps > steps) world.broken("falls-silent", "closed replicas still cause events");
+  }
+
+  /** Who is down is started; who failed starts by itself. */
+  #keepUp(members: readonly SimMember[]): void {
+    for (const member of members) if (member.state === "down") member.start();
+  }
+
+  async #comes(
+    condition: () => boolean,
+    invariant: string,
+    what: string | (() => string),
+  ): Promise<boolean> {
+    const world = this.#world;
+    const endUs = world.nowUs() + this.#limitUs;
+    let isLate = false;
+    let isThere = false;
+    let nextUs = 0;
+    const until = (): boolean => {
+      // Looked at once a millisecond: it is no cheap question.
+      const nowUs = world.nowUs();
+      if (nowUs >= nextUs) {
+        nextUs = nowUs + MS;
+        isThere = condition();
+        isLate = nowUs > endUs;
+      }
+      return isThere || isLate;
+    };
+    await world.run(until);
+    if (isThere || world.violation !== undefined) return world.violation === undefined;
+    const text = typeof what === "string" ? what : what();
+    const states = world.members.map(stateOf).join("; ");
+    world.broken(invariant, `${text} did not come in ${this.#limitUs / MS} ms: ${states}`);
+    return false;
+  }
+
+  #callOf(kind: "write" | "read"): Call<unknown, unknown> | undefined {
+    for (let i = 0; i < 1_000; i++) {
+      const call = this.#subject.workload.next(this.#random, { client: "healed", number: i });
+      if (call.kind === kind) return call;
+    }
+    return undefined;
+  }
+}
+
+function agree(members: readonly SimMember[]): boolean {
+  const first = members[0]?.core;
+  if (first === undefined || members.every((member) => member.core?.isReady !== true)) return false;
+  return members.every(({ core, state }) => {
+    if (core === undefined || state !== "up") return false;
+    return (
+      core.commit === first.commit &&
+      core.appliedIndex === core.commit &&
+      core.log.lastIndex === first.log.lastIndex &&
+      core.log.lastIndex === core.commit
+    );
+  });
+}
+
+function stateOf(member: SimMember): string {
+  const { core } = member;
+  if (core === undefined) return `${member.id} is ${member.state}`;
+  const log = `${core.log.lastIndex}@${core.log.lastTerm}`;
+  return (
+    `${member.id} ${member.state}, ${core.role} in term ${core.term}, leader ${core.leader}, ` +
+    `commit ${core.commit}, applied ${core.appliedIndex}, last ${log}`
+  );
+}

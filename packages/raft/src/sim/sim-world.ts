@@ -1,0 +1,298 @@
+/**
+ * A whole cluster in one thread: members over simulated disks, network and clocks, and one queue of
+ * what happens next. The engine in every member is the real one.
+ *
+ * A step takes the next task off the schedule, runs it and then lets promises settle: a fixed number
+ * of times the microtask queue is run down. No event loop takes part, so nothing outside can come
+ * between two steps, and the same options give the same run on every engine.
+ *
+ * The world ends at the first violation: what comes after a broken promise proves nothing.
+ */
+import { jsonCodec } from "../machine/json-codec.ts";
+import type { Codec, StateMachine } from "../machine/state-machine.ts";
+import { InvariantViolation } from "../util/assert.ts";
+import type { Checksum } from "../util/checksum.ts";
+import { crc32 } from "../util/checksum.ts";
+import { messageOf, QuorateError } from "../util/error.ts";
+import { Audience } from "./audience.ts";
+import { FaultAtlas } from "./fault-atlas.ts";
+import { MemberDisk } from "./member-disk.ts";
+import { MessageNetwork } from "./message-network.ts";
+import type { DeathKind, SimOperation } from "./observer.ts";
+import { SimViolation } from "./observer.ts";
+import type { SimOptions } from "./options.ts";
+import { RandomStreams, between } from "./random-streams.ts";
+import { Schedule } from "./schedule.ts";
+import { codeOf, SimMember } from "./sim-member.ts";
+import type { SimNetwork } from "./sim-network.ts";
+import { StreamNetwork } from "./stream-network.ts";
+import type { Call, Harbour } from "./workload/workload.ts";
+
+/** How often promises get their turn after a task: longer chains go on after the next one. */
+const HOPS = 12;
+/** A replica that stopped by itself is started again after so long, as a supervisor would. */
+const RESTART_US = { min: 50_000, max: 500_000 } as const;
+
+/** What is being simulated. */
+export interface Subject {
+  /** A new machine, for a new process. */
+  readonly machine: () => StateMachine<never, never>;
+  readonly codec: Codec<unknown>;
+}
+
+/** What ended a run. */
+export interface FoundViolation {
+  readonly invariant: string;
+  readonly message: string;
+  readonly step: number;
+  readonly atUs: number;
+  readonly error: unknown;
+}
+
+/** A simulated cluster. */
+export class SimWorld implements Harbour<unknown, unknown> {
+  readonly options: SimOptions;
+  readonly subject: Subject;
+  readonly checksum: Checksum = crc32;
+  readonly streams: RandomStreams;
+  readonly schedule: Schedule;
+  readonly network: SimNetwork;
+  readonly audience: Audience;
+  readonly atlas: FaultAtlas;
+  readonly members: readonly SimMember[];
+  /** Tasks taken off the schedule. */
+  steps = 0;
+  /** Messages, disk completions and timers that ran code of a member. */
+  events = 0;
+  /** Operations made so far. */
+  operations = 0;
+  violation: FoundViolation | undefined;
+  /** The run ends after this step, for somebody who wants to look at the world there. */
+  stepMax: number = Number.MAX_SAFE_INTEGER;
+  /** No new call is made and what clients still wanted to do is dropped. */
+  isOver = false;
+  readonly #open: Set<SimOperation> = new Set();
+  readonly #ends: Map<SimOperation, (operation: SimOperation) => void> = new Map();
+  readonly #random;
+
+  constructor(options: SimOptions, subject: Subject) {
+    this.options = options;
+    this.subject = subject;
+    this.streams = new RandomStreams(options.seed);
+    this.schedule = new Schedule(this.streams.stream("ties"));
+    this.audience = new Audience((error) => this.#thrown(error));
+    this.#random = this.streams.stream("world");
+    const context = {
+      schedule: this.schedule,
+      options: options.network,
+      random: this.streams.stream("network"),
+      checksum: this.checksum,
+    };
+    this.network =
+      options.network.mode === "messages"
+        ? new MessageNetwork(context)
+        : new StreamNetwork(context);
+    this.members = Array.from({ length: options.members }, (_, i) => this.#member(i));
+    this.atlas = new FaultAtlas(options.members);
+  }
+
+  get majority(): number {
+    return Math.floor(this.members.length / 2) + 1;
+  }
+
+  /** Calls that have not ended. */
+  get openOperations(): number {
+    return this.#open.size;
+  }
+
+  nowUs(): number {
+    return this.schedule.nowUs;
+  }
+
+  after(delayUs: number, act: () => void): void {
+    this.schedule.after(delayUs, () => {
+      if (!this.isOver) act();
+    });
+  }
+
+  /** Takes tasks off the schedule until `until` says so, or nothing is left; then false. */
+  async run(until: () => boolean): Promise<boolean> {
+    while (this.violation === undefined && this.steps < this.stepMax && !until()) {
+      const due = this.schedule.next();
+      if (due === undefined) return false;
+      this.steps++;
+      due.run();
+      for (let hop = 0; hop < HOPS; hop++) await undefined;
+    }
+    return this.violation === undefined && this.steps < this.stepMax;
+  }
+
+  /** Lets so much virtual time pass. */
+  async runFor(us: number): Promise<boolean> {
+    const endUs = this.schedule.nowUs + us;
+    let isReached = false;
+    this.schedule.at(endUs, () => {
+      isReached = true;
+    });
+    return this.run(() => isReached);
+  }
+
+  call(
+    member: SimMember,
+    call: Call<unknown, unknown>,
+    options: { readonly timeoutMs: number; readonly client: string },
+    done: (operation: SimOperation) => void,
+  ): SimOperation {
+    const operation: SimOperation = {
+      number: ++this.operations,
+      client: options.client,
+      member,
+      kind: call.kind,
+      input: call.kind === "write" ? call.command : call.query,
+      calledUs: this.schedule.nowUs,
+      outcome: "open",
+      result: undefined,
+      error: undefined,
+      returnedUs: -1,
+    };
+    this.#open.add(operation);
+    this.#ends.set(operation, done);
+    this.audience.called(operation);
+    const { process } = member;
+    if (process === undefined || member.replica === undefined) {
+      // Refused by the kernel: nobody listens there.
+      this.schedule.after(1, () => this.#end(operation, "not-done", "died"));
+    } else {
+      process.enter(() => this.#begin(member, operation, call, options.timeoutMs));
+    }
+    return operation;
+  }
+
+  /** Something that had to hold does not. */
+  broken(invariant: string, message: string, cause?: unknown): void {
+    this.#thrown(new SimViolation(invariant, message, cause));
+  }
+
+  // ---- what members report
+
+  /** Code of a member ran. */
+  counted(): void {
+    this.events++;
+  }
+
+  died(member: SimMember, how: DeathKind): void {
+    this.network.died(member.address);
+    for (const operation of this.#open) {
+      if (operation.member !== member) continue;
+      this.#end(operation, operation.kind === "write" ? "unknown" : "not-done", "died");
+    }
+    this.audience.died(member, how);
+    if (how === "failed" || how === "refused") this.#startAgain(member);
+  }
+
+  /** A replica has stopped by itself. */
+  failed(member: SimMember, error: QuorateError): void {
+    if (error.code === "REPLICA_FAILED") {
+      const cause = causeOf(error);
+      const name = cause instanceof InvariantViolation ? "assertion" : "replica-goes-on";
+      this.broken(name, `${member.id} has stopped: ${error.message}`, cause);
+    } else if (!member.wasHurt) {
+      this.broken("replica-goes-on", `${member.id} has stopped: ${error.message}`, error);
+    }
+  }
+
+  /** A process would not start. */
+  refused(member: SimMember, error: unknown): void {
+    const code = codeOf(error);
+    if (code === "LOG_DAMAGED" && this.atlas.isDamaged(member.number)) {
+      member.state = "lost";
+      this.audience.fault("lost", `${member.id} refuses to start: ${messageOf(error)}`);
+      return;
+    }
+    const isHurt = member.wasHurt && (code === "STORAGE_FAILED" || code === "DISK_FULL");
+    if (!isHurt) this.broken("starts-again", `${member.id}: ${messageOf(error)}`, error);
+  }
+
+  #member(number: number): SimMember {
+    const disk = new MemberDisk({
+      schedule: this.schedule,
+      options: this.options.disk,
+      random: this.streams.stream(`disk n${number + 1}`),
+    });
+    return new SimMember(this, number, disk);
+  }
+
+  #startAgain(member: SimMember): void {
+    const { min, max } = RESTART_US;
+    this.schedule.after(between(this.#random, min, max), () => {
+      if (member.state === "failed") member.start();
+    });
+  }
+
+  // eslint-disable-next-line max-params -- one call, made in one place
+  #begin(
+    member: SimMember,
+    operation: SimOperation,
+    call: Call<unknown, unknown>,
+    timeoutMs: number,
+  ): void {
+    const { replica } = member;
+    if (replica === undefined) {
+      this.#end(operation, "not-done", "died");
+      return;
+    }
+    const promise: Promise<unknown> =
+      call.kind === "write"
+        ? replica.write({ operation: operation.number, command: call.command }, { timeoutMs })
+        : replica.read(call.query, {
+            timeoutMs,
+            consistency: call.kind === "read" ? "linearizable" : "local",
+          });
+    promise.then(
+      (value) => {
+        operation.result = value;
+        this.#end(operation, "done", undefined);
+      },
+      (error: unknown) => {
+        const isKnown = QuorateError.is(error) && error.outcome === "not-done";
+        this.#end(operation, isKnown ? "not-done" : "unknown", codeOf(error));
+      },
+    );
+  }
+
+  #end(
+    operation: SimOperation,
+    outcome: "done" | "unknown" | "not-done",
+    error: string | undefined,
+  ): void {
+    if (!this.#open.delete(operation)) return;
+    operation.outcome = outcome;
+    operation.error = error;
+    operation.returnedUs = this.schedule.nowUs;
+    const done = this.#ends.get(operation);
+    this.#ends.delete(operation);
+    this.audience.settled(operation);
+    done?.(operation);
+  }
+
+  #thrown(error: unknown): void {
+    if (this.violation !== undefined) return;
+    this.violation = {
+      invariant: error instanceof SimViolation ? error.invariant : "no-defect-in-the-simulator",
+      message: messageOf(error),
+      step: this.steps,
+      atUs: this.schedule.nowUs,
+      error,
+    };
+  }
+}
+
+/** What was at the root of a replica's end. */
+function causeOf(error: Error): unknown {
+  let cause: unknown = error;
+  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause;
+  return cause;
+}
+
+/** The codec of subjects that name none. */
+export const DEFAULT_CODEC: Codec<unknown> = jsonCodec<unknown>();
