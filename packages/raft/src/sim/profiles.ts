@@ -1,0 +1,141 @@
+/**
+ * What runs are drawn from: one table per profile, in which a profile says only how it differs from
+ * `swarm`.
+ *
+ * A swarm is many runs that each have *some* of the troubles and sizes, rather than all runs having
+ * a little of each: a fault that is always there hides what happens without it. Shares are per
+ * mille.
+ */
+
+/** The names of the profiles. */
+export const PROFILES = [
+  "swarm",
+  "calm",
+  "elections",
+  "disks",
+  "network",
+  "reads",
+  "streams",
+  "pauses",
+] as const;
+
+/** The name of a profile. */
+export type Profile = (typeof PROFILES)[number];
+
+/** What a profile likes. Where several values stand, one is drawn. */
+export interface Traits {
+  readonly members: readonly number[];
+  readonly electionTimeoutMaxMs: number;
+  readonly streamsShare: number;
+  readonly slowNetworkShare: number;
+  /** How many runs lose and duplicate messages. */
+  readonly lossyShare: number;
+  readonly slowDiskShare: number;
+  /** How many runs have some bounds of the library set low. */
+  readonly lowLimitsShare: number;
+  /** How many runs have timers that fire late. */
+  readonly lateTimersShare: number;
+  /** How many runs have no fault of any kind. */
+  readonly quietShare: number;
+  /** How likely each nemesis is in a run; drawn once per run, so that some have few and others many. */
+  readonly nemesisShares: readonly number[];
+  /** Those that are likelier in this profile, and how likely. */
+  readonly favourites: Readonly<Record<string, number>>;
+  readonly readShares: readonly number[];
+}
+
+const SWARM: Traits = {
+  members: [1, 2, 3, 3, 3, 5],
+  electionTimeoutMaxMs: 1_000,
+  streamsShare: 200,
+  slowNetworkShare: 400,
+  lossyShare: 500,
+  slowDiskShare: 400,
+  lowLimitsShare: 400,
+  lateTimersShare: 300,
+  quietShare: 50,
+  nemesisShares: [80, 200, 333, 600],
+  favourites: {},
+  readShares: [100, 300, 500, 800],
+};
+
+/** Several, and members that are many enough to disagree. */
+const DISAGREEING: readonly number[] = [3, 3, 3, 5];
+
+const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
+  swarm: {},
+  calm: { lossyShare: 0, lateTimersShare: 0, quietShare: 1_000, nemesisShares: [0] },
+  elections: {
+    members: [...DISAGREEING, 2, 1],
+    electionTimeoutMaxMs: 300,
+    streamsShare: 0,
+    slowDiskShare: 800,
+    quietShare: 0,
+    nemesisShares: [0, 100],
+    favourites: {
+      "after-election": 700,
+      "after-vote": 800,
+      "after-append": 700,
+      "after-ack": 500,
+      "after-commit": 300,
+      crash: 300,
+    },
+  },
+  disks: {
+    slowDiskShare: 600,
+    quietShare: 0,
+    nemesisShares: [0, 100],
+    favourites: {
+      "crash-at-disk": 600,
+      crash: 500,
+      "disk-stall": 400,
+      "slow-disk": 400,
+      "disk-error": 500,
+      "disk-full": 400,
+      "bit-rot": 400,
+    },
+  },
+  network: {
+    members: DISAGREEING,
+    slowNetworkShare: 700,
+    lossyShare: 800,
+    quietShare: 0,
+    nemesisShares: [0, 100],
+    favourites: {
+      partition: 600,
+      flapping: 500,
+      "slow-link": 500,
+      "stall-link": 500,
+      reset: 400,
+      "after-append": 300,
+    },
+  },
+  reads: {
+    members: DISAGREEING,
+    electionTimeoutMaxMs: 400,
+    slowNetworkShare: 600,
+    quietShare: 0,
+    nemesisShares: [0, 100],
+    favourites: {
+      "read-in-flight": 900,
+      pause: 500,
+      partition: 400,
+      "slow-link": 400,
+      "stall-link": 300,
+      "after-election": 300,
+    },
+    readShares: [600, 800, 900],
+  },
+  streams: { streamsShare: 1_000, favourites: { reset: 500, "stall-link": 400, flapping: 400 } },
+  pauses: {
+    lateTimersShare: 800,
+    quietShare: 0,
+    nemesisShares: [0, 100],
+    favourites: { pause: 900, "clock-skew": 500, "read-in-flight": 300, "after-election": 300 },
+  },
+};
+
+/** What a profile likes, complete. */
+export function traitsOf(profile: Profile): Traits {
+  return { ...SWARM, ...DIFFERENCES[profile] };
+}
