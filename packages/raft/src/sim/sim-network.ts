@@ -8,6 +8,7 @@
  * ends what a dialed to b and lets no new connection of a to b come up.
  */
 import type { MemberId } from "../core/configuration.ts";
+import type { TransportLimits } from "../transport/link-context.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Clock } from "../util/clock.ts";
@@ -33,6 +34,8 @@ export interface SimHost {
   readonly process: SimProcess;
   readonly clock: Clock;
   readonly random: Random;
+  /** Bounds of its transport that differ from `LIMITS`. */
+  readonly limits?: Partial<TransportLimits>;
   /** Told of each message that leaves. */
   readonly sent: (to: MemberId, message: PeerMessage) => void;
   /** Told of each message just before it enters the process. */

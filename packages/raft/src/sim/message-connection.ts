@@ -1,0 +1,88 @@
+/**
+ * What travels in message mode, and over what.
+ *
+ * A {@link Path} is one direction between two hosts with what is wrong with it; it exists once per
+ * pair of addresses, so that a fault is found without a look-up per message. A {@link Connection}
+ * is one dial of one process to another. It is over for its dialer as soon as that lets go of it;
+ * what is under way by then still arrives, as bytes in a kernel would, until the accepting process
+ * is gone or the same peer has connected anew.
+ */
+import type { MemberId } from "../core/configuration.ts";
+import type { PeerMessage } from "../transport/peer-message.ts";
+import type { MessageLink } from "./message-link.ts";
+import type { MessageTransport } from "./message-transport.ts";
+
+/** One direction between two hosts. */
+export class Path {
+  /** `cut`: what goes here is lost. `stall`: it waits. */
+  fault: "cut" | "stall" | undefined;
+  /** Everything takes so much longer. */
+  extraUs = 0;
+  /** A slow link is busy with earlier messages until then. */
+  busyUntilUs = 0;
+  /** What waits for the end of a stall, in its order. */
+  held: Packet[] = [];
+}
+
+/** One dial, and what became of it. */
+export class Connection {
+  readonly dialer: MessageLink;
+  readonly from: string;
+  readonly to: string;
+  /** The way of the messages. */
+  readonly out: Path;
+  /** The way of the answers. */
+  readonly back: Path;
+  /** Who accepted it; undefined while it is being made. */
+  acceptor: MessageTransport | undefined;
+  /** Who the acceptor was told that we are, once it agreed. */
+  peer: MemberId | undefined;
+  /** Bytes taken from the dialer that have not reached the acceptor's code. */
+  bytes = 0;
+  /** When the latest message that keeps its order arrives, and its tie. */
+  lastUs = 0;
+  lastTie = 0;
+  /** Nothing arrives any more. */
+  isSevered = false;
+  /** The dialer waits for a sign of life. */
+  isSuspected = false;
+  /** Something was lost that only a new connection brings again. */
+  isDoomed = false;
+  /** The dialer is being told of the end. */
+  isHangingUp = false;
+
+  constructor(dialer: MessageLink, ends: { from: string; to: string }, paths: [Path, Path]) {
+    this.dialer = dialer;
+    this.from = ends.from;
+    this.to = ends.to;
+    [this.out, this.back] = paths;
+  }
+
+  /** Whether nothing moves in at least one direction: no sign of life comes. */
+  get isSilent(): boolean {
+    return (
+      this.out.fault !== undefined ||
+      this.back.fault !== undefined ||
+      this.acceptor?.process.isPaused === true
+    );
+  }
+}
+
+/** One message on its way. */
+export interface Packet {
+  connection: Connection;
+  /** The whole frame. */
+  readonly bytes: Uint8Array;
+  /** The sender's own object: for rules and observers, never for the receiver. */
+  readonly message: PeerMessage;
+}
+
+/**
+ * Whether a message may be overtaken, come twice or be lost by itself. The runtime's own messages
+ * may not: forwarded commands have no sessions yet that would sort them out, and what a new member
+ * is told about its cluster is told once per connection.
+ */
+export function isOfCore(message: PeerMessage): boolean {
+  const { type } = message;
+  return type !== "forward" && type !== "forward-response" && type !== "formation";
+}
