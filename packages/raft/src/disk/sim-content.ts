@@ -202,6 +202,19 @@ function drawSize(random: Random, durable: number, cached: number): number {
   return durable + random.below(cached - durable + 1);
 }
 
+/** Whether nothing but zeros is in there. */
+export function isZero(bytes: Uint8Array): boolean {
+  const { buffer, byteOffset, length } = bytes;
+  let at = 0;
+  if (byteOffset % 4 === 0) {
+    const words = new Int32Array(buffer, byteOffset, length >> 2);
+    for (let i = 0; i < words.length; i++) if (words[i] !== 0) return false;
+    at = words.length * 4;
+  }
+  for (; at < length; at++) if (bytes[at] !== 0) return false;
+  return true;
+}
+
 function padded(bytes: Uint8Array, length: number): Uint8Array {
   const copy = new Uint8Array(length);
   copy.set(bytes.subarray(0, length));

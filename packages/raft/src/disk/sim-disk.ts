@@ -36,6 +36,8 @@ export interface SimDiskOptions {
   readonly random?: Random;
   /** Sees every operation before it starts, and may make it fail. */
   readonly beforeOperation?: (operation: SimOperation) => SimFault | undefined;
+  /** A death settles nothing: what waits for this disk waits for ever. Default: it rejects. */
+  readonly silentDeath?: boolean;
 }
 
 /** The simulated disk. */
@@ -63,6 +65,7 @@ export class SimDisk implements Disk {
       random: this.#random,
       before: (operation) => this.beforeOperation?.(operation),
       onMarked: () => this.#atMark?.(),
+      silentDeath: options.silentDeath === true,
     });
     this.#host = {
       start: (request, effect) => this.#operations.start(request, effect),
@@ -183,10 +186,18 @@ export class SimDisk implements Disk {
     return this.#die(random, false);
   }
 
-  /** Dies while operation `n` is in flight; see `successor`. */
-  dieAt(n: number, random: Random, how: "crash" | "kill" = "crash"): void {
+  /** Dies while operation `n` is in flight; see `successor`. `onDead` is called at once then. */
+  dieAt(
+    n: number,
+    random: Random,
+    how: "crash" | "kill" = "crash",
+    onDead: (() => void) | undefined = undefined,
+  ): void {
     this.#operations.marked = n;
-    this.#atMark = () => this.#die(random, how === "crash");
+    this.#atMark = () => {
+      this.#die(random, how === "crash");
+      onDead?.();
+    };
   }
 
   /** A copy of cache and medium, with nothing open, held or in flight. */
@@ -267,7 +278,7 @@ export class SimDisk implements Disk {
   }
 
   #queued<T>(kind: SimKind, path: string, effect: SimEffect<T>): Promise<T> {
-    return this.#operations.start({ kind, path, bytes: 0, urgent: false }, effect);
+    return this.#operations.start({ kind, path, bytes: 0, urgent: false, dataSync: false }, effect);
   }
 
   #die(random: Random, power: boolean): SimDisk {
@@ -279,11 +290,12 @@ export class SimDisk implements Disk {
   }
 
   #next(names: SimNames): SimDisk {
-    const { complete } = this.#options;
+    const { complete, silentDeath = false } = this.#options;
     const next = new SimDisk({
       ...(complete === undefined ? {} : { complete }),
       capacityBytes: this.capacityBytes,
       random: this.#random,
+      silentDeath,
     });
     next.#names = names;
     return next;

@@ -3,8 +3,10 @@
  */
 import { assert } from "../util/assert.ts";
 import { equalBytes } from "../util/bytes.ts";
+import type { Random } from "../util/random.ts";
 import { DiskError } from "./disk.ts";
-import type { DiskFile, OpenOptions } from "./disk.ts";
+import type { DiskFile, DiskReason, OpenOptions } from "./disk.ts";
+import { isZero } from "./sim-content.ts";
 import type { SimContent } from "./sim-content.ts";
 import type { SimEffect, SimKind, SimRequest } from "./sim-operations.ts";
 
@@ -21,8 +23,10 @@ export class SimFile implements DiskFile {
   readonly #host: SimFileHost;
   readonly #content: SimContent;
   readonly #options: OpenOptions;
-  readonly #running: Set<Promise<unknown>> = new Set();
+  /** Operations that have not ended. */
+  #running = 0;
   #closed = false;
+  #onIdle: (() => void)[] = [];
 
   constructor(host: SimFileHost, path: string, content: SimContent, options: OpenOptions) {
     this.#host = host;
@@ -32,99 +36,206 @@ export class SimFile implements DiskFile {
   }
 
   write(bytes: Uint8Array, position: number): Promise<void> {
-    const content = this.#content;
     const dataSync = this.#options.dataSync === true;
-    const asked = bytes.slice();
-    const put = (part: Uint8Array): void => this.#host.put(content, part, position, this.path);
-    return this.#start("write", bytes.length, {
-      run: () => {
-        assert(equalBytes(asked, bytes), `the bytes of a write to ${this.path} were changed`);
-        this.#requireWritable();
-        put(asked);
-        if (dataSync) content.syncRange(position, position + asked.length);
-      },
-      fail: (effect, reason) => {
-        const half = Math.floor(asked.length / 2);
-        if (dataSync && reason === "io") {
-          // The cache took it; the medium did not, or not all, and nobody will try again.
-          put(asked);
-          const done = effect === "all" ? asked.length : effect === "some" ? half : 0;
-          if (done > 0) content.syncRange(position, position + done);
-          content.dropRange(position, position + asked.length);
-        } else if (effect !== "none") {
-          put(effect === "all" ? asked : asked.subarray(0, half));
-        }
-      },
-      // A dying process leaves the beginning in the cache; what of it reaches the medium when the
-      // power goes is drawn sector by sector, like all that was not synced.
-      interrupt: (random, power) => {
-        const mode = random.below(3);
-        if (mode === 0) return;
-        this.#requireWritable();
-        const whole = power || mode === 1;
-        const length = whole ? asked.length : random.below(asked.length + 1);
-        content.write(asked.subarray(0, length), position);
-      },
-    });
+    return this.#start("write", bytes.length, new Write(this, bytes, position), dataSync);
   }
 
   read(into: Uint8Array, position: number): Promise<number> {
-    return this.#start("read", into.length, {
-      run: () => {
-        const count = this.#content.read(into, position);
-        if (count === undefined) throw new DiskError("io", this.path, "a sector is unreadable");
-        return count;
-      },
-    });
+    return this.#start("read", into.length, new Read(this, into, position));
   }
 
   sync(): Promise<void> {
-    const content = this.#content;
-    return this.#start("sync", 0, {
-      run: () => content.sync(),
-      fail: (effect) => {
-        if (effect === "all") content.sync();
-        if (effect === "some") content.syncRange(0, Math.floor(content.size / 2));
-        content.dropRange(0, content.size);
-      },
-    });
+    return this.#start("sync", 0, new Sync(this));
   }
 
   truncate(size: number): Promise<void> {
-    return this.#start("truncate", 0, {
-      run: () => {
-        this.#requireWritable();
-        this.#content.truncate(size);
-      },
-      interrupt: (random) => {
-        if (random.below(2) === 0) return;
-        this.#requireWritable();
-        this.#content.truncate(size);
-      },
-    });
+    return this.#start("truncate", 0, new Truncate(this, size));
   }
 
   size(): Promise<number> {
-    return this.#start("size", 0, { run: () => this.#content.size });
+    return this.#start("size", 0, new Size(this));
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#closed = true;
-    await Promise.allSettled(this.#running);
+    if (this.#running === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle.push(resolve));
   }
 
-  #start<T>(kind: SimKind, bytes: number, effect: SimEffect<T>): Promise<T> {
-    if (this.#closed) return Promise.reject(new DiskError("closed", this.path, "is closed"));
-    const urgent = this.#options.urgent === true;
-    const result = this.#host.start({ kind, path: this.path, bytes, urgent }, effect);
-    this.#running.add(result);
-    const ended = (): void => void this.#running.delete(result);
-    result.then(ended, ended);
-    return result;
+  // ---- For the operations ----
+
+  get content(): SimContent {
+    return this.#content;
   }
 
-  #requireWritable(): void {
+  get isDataSynced(): boolean {
+    return this.#options.dataSync === true;
+  }
+
+  put(bytes: Uint8Array, position: number): void {
+    this.#host.put(this.#content, bytes, position, this.path);
+  }
+
+  requireWritable(): void {
     if (this.#options.mode !== "read") return;
     throw new DiskError("access", this.path, "was opened for reading only");
   }
+
+  ended(): void {
+    this.#running--;
+    if (this.#running > 0 || this.#onIdle.length === 0) return;
+    const waiting = this.#onIdle;
+    this.#onIdle = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #start<T>(
+    kind: SimKind,
+    bytes: number,
+    effect: SimEffect<T>,
+    dataSync: boolean = false,
+  ): Promise<T> {
+    if (this.#closed) return Promise.reject(new DiskError("closed", this.path, "is closed"));
+    this.#running++;
+    const urgent = this.#options.urgent === true;
+    return this.#host.start({ kind, path: this.path, bytes, urgent, dataSync }, effect);
+  }
+}
+
+/** An operation of an open file. */
+abstract class FileEffect {
+  protected readonly file: SimFile;
+
+  constructor(file: SimFile) {
+    this.file = file;
+  }
+
+  ended(): void {
+    this.file.ended();
+  }
+}
+
+class Write extends FileEffect implements SimEffect<void> {
+  readonly #bytes: Uint8Array;
+  /** As they were when the write began. */
+  readonly #asked: Uint8Array;
+  readonly #position: number;
+
+  constructor(file: SimFile, bytes: Uint8Array, position: number) {
+    super(file);
+    this.#bytes = bytes;
+    this.#asked = keep(bytes);
+    this.#position = position;
+  }
+
+  run(): void {
+    const { file } = this;
+    const asked = this.#asked;
+    assert(isKept(asked, this.#bytes), `the bytes of a write to ${file.path} were changed`);
+    file.requireWritable();
+    file.put(asked, this.#position);
+    if (file.isDataSynced) {
+      file.content.syncRange(this.#position, this.#position + asked.length);
+    }
+  }
+
+  fail(effect: "none" | "some" | "all", reason: DiskReason): void {
+    const { file } = this;
+    const asked = this.#asked;
+    const position = this.#position;
+    const half = Math.floor(asked.length / 2);
+    if (file.isDataSynced && reason === "io") {
+      // The cache took it; the medium did not, or not all, and nobody will try again.
+      file.put(asked, position);
+      const done = effect === "all" ? asked.length : effect === "some" ? half : 0;
+      if (done > 0) file.content.syncRange(position, position + done);
+      file.content.dropRange(position, position + asked.length);
+    } else if (effect !== "none") {
+      file.put(effect === "all" ? asked : asked.subarray(0, half), position);
+    }
+  }
+
+  /**
+   * A dying process leaves the beginning in the cache; what of it reaches the medium when the power
+   * goes is drawn sector by sector, like all that was not synced.
+   */
+  interrupt(random: Random, power: boolean): void {
+    const mode = random.below(3);
+    if (mode === 0) return;
+    this.file.requireWritable();
+    const asked = this.#asked;
+    const whole = power || mode === 1;
+    const length = whole ? asked.length : random.below(asked.length + 1);
+    this.file.content.write(asked.subarray(0, length), this.#position);
+  }
+}
+
+class Read extends FileEffect implements SimEffect<number> {
+  readonly #into: Uint8Array;
+  readonly #position: number;
+
+  constructor(file: SimFile, into: Uint8Array, position: number) {
+    super(file);
+    this.#into = into;
+    this.#position = position;
+  }
+
+  run(): number {
+    const { content, path } = this.file;
+    const count = content.read(this.#into, this.#position);
+    if (count === undefined) throw new DiskError("io", path, "a sector is unreadable");
+    return count;
+  }
+}
+
+class Sync extends FileEffect implements SimEffect<void> {
+  run(): void {
+    this.file.content.sync();
+  }
+
+  fail(effect: "none" | "some" | "all"): void {
+    const { content } = this.file;
+    if (effect === "all") content.sync();
+    if (effect === "some") content.syncRange(0, Math.floor(content.size / 2));
+    content.dropRange(0, content.size);
+  }
+}
+
+class Truncate extends FileEffect implements SimEffect<void> {
+  readonly #size: number;
+
+  constructor(file: SimFile, size: number) {
+    super(file);
+    this.#size = size;
+  }
+
+  run(): void {
+    this.file.requireWritable();
+    this.file.content.truncate(this.#size);
+  }
+
+  interrupt(random: Random): void {
+    if (random.below(2) === 1) this.run();
+  }
+}
+
+class Size extends FileEffect implements SimEffect<number> {
+  run(): number {
+    return this.file.content.size;
+  }
+}
+
+const LARGE_BYTES = 4_096;
+/** Shared by all writes of nothing but zeros: so a segment is prepared. */
+const ZEROS: Uint8Array = new Uint8Array(262_144);
+
+/** The bytes as they are now; not copied where they are many zeros. */
+function keep(bytes: Uint8Array): Uint8Array {
+  const { length } = bytes;
+  const isZeros = length >= LARGE_BYTES && length <= ZEROS.length && isZero(bytes);
+  return isZeros ? ZEROS.subarray(0, length) : bytes.slice();
+}
+
+function isKept(kept: Uint8Array, bytes: Uint8Array): boolean {
+  return kept.buffer === ZEROS.buffer ? isZero(bytes) : equalBytes(kept, bytes);
 }

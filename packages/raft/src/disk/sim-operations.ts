@@ -4,13 +4,16 @@
  * An operation is counted when it starts and takes effect when the scheduler completes it; between
  * the two it is in flight. A fault replaces its effect. Death takes what is in flight: each such
  * operation has happened, partly happened or not, and its promise rejects with `closed`, as does
- * everything that the dead process still starts. So every promise settles.
+ * everything that the dead process still starts. So every promise settles; unless death is to be
+ * silent: then nothing settles any more, as if the code that waits were gone.
+ *
+ * Operations of urgent files begin at once. All others go through one lane, in the order of the
+ * calls, and each begins when the one before it has ended.
  */
 import { assert } from "../util/assert.ts";
 import type { Random } from "../util/random.ts";
 import { DiskError } from "./disk.ts";
 import type { DiskReason } from "./disk.ts";
-import { Lane } from "./lane.ts";
 
 /** What an operation does. */
 export type SimKind =
@@ -38,6 +41,8 @@ export interface SimOperation {
   readonly bytes: number;
   /** Whether it belongs to a file that was opened as urgent. */
   readonly urgent: boolean;
+  /** Whether it is a write that is durable when it returns. */
+  readonly dataSync: boolean;
 }
 
 /** How an operation fails. */
@@ -59,6 +64,8 @@ export interface SimEffect<T> {
   fail?(effect: "none" | "some" | "all", reason: DiskReason): void;
   /** Death came while it was in flight: happened, partly happened or not. */
   interrupt?(random: Random, power: boolean): void;
+  /** It is over, however it ended, and its promise is being settled. */
+  ended?(): void;
 }
 
 /** An operation that has not started yet. */
@@ -72,12 +79,43 @@ export interface SimOperationsOptions {
   readonly before: (operation: SimOperation) => SimFault | undefined;
   /** Called when the operation that was marked for it is in flight. */
   readonly onMarked: () => void;
+  /** Death settles no promise. */
+  readonly silentDeath: boolean;
 }
 
-interface InFlight {
-  readonly operation: SimOperation;
+/** An operation from its request to its end; also what hooks and schedulers see of it. */
+class Flight implements SimOperation {
+  n = 0;
+  readonly kind: SimKind;
+  readonly path: string;
+  readonly bytes: number;
+  readonly urgent: boolean;
+  readonly dataSync: boolean;
   readonly effect: SimEffect<unknown>;
-  readonly reject: (error: DiskError) => void;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+  fault: SimFault | undefined = undefined;
+
+  constructor(
+    request: SimRequest,
+    effect: SimEffect<unknown>,
+    resolve: (value: never) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.kind = request.kind;
+    this.path = request.path;
+    this.bytes = request.bytes;
+    this.urgent = request.urgent;
+    this.dataSync = request.dataSync;
+    this.effect = effect;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  end(error: Error): void {
+    this.effect.ended?.();
+    this.reject(error);
+  }
 }
 
 /** Runs the operations of one disk until its death. */
@@ -87,8 +125,11 @@ export class SimOperations {
   /** The number of the operation to report when it is in flight. */
   marked: number | undefined;
   readonly #options: SimOperationsOptions;
-  readonly #lane: Lane = new Lane();
-  readonly #inFlight: Set<InFlight> = new Set();
+  /** In the order of their beginnings. */
+  readonly #inFlight: Set<Flight> = new Set();
+  /** Those of the lane that have not begun. */
+  #queue: Flight[] = [];
+  #laneIsTaken = false;
   /** Completions held by a stall. */
   #held: (() => void)[] | undefined;
   #dead = false;
@@ -99,9 +140,19 @@ export class SimOperations {
 
   /** Starts an operation, at once where it is urgent, else after those before it. */
   start<T>(request: SimRequest, effect: SimEffect<T>): Promise<T> {
-    return request.urgent
-      ? this.#begin(request, effect)
-      : this.#lane.run(() => this.#begin(request, effect));
+    return new Promise<T>((resolve, reject) => {
+      const flight = new Flight(request, effect, resolve, reject);
+      if (this.#dead) {
+        this.#end(flight);
+      } else if (flight.urgent) {
+        this.#begin(flight);
+      } else if (this.#laneIsTaken) {
+        this.#queue.push(flight);
+      } else {
+        this.#laneIsTaken = true;
+        this.#begin(flight);
+      }
+    });
   }
 
   /** Holds every completion from now on. */
@@ -123,55 +174,72 @@ export class SimOperations {
     this.#dead = true;
     this.#held = undefined;
     const flights = [...this.#inFlight];
+    const waiting = this.#queue;
     this.#inFlight.clear();
+    this.#queue = [];
     for (const { effect } of flights) interrupt(effect, random, power);
     return {
       settle: () => {
-        for (const { reject, operation } of flights) reject(gone(operation.path));
+        for (const flight of flights) this.#end(flight);
+        for (const flight of waiting) this.#end(flight);
       },
     };
   }
 
-  #begin<T>(request: SimRequest, effect: SimEffect<T>): Promise<T> {
-    if (this.#dead) return Promise.reject(gone(request.path));
-    const operation: SimOperation = { n: ++this.count, ...request };
-    const fault = this.#options.before(operation);
+  #begin(flight: Flight): void {
+    flight.n = ++this.count;
+    flight.fault = this.#options.before(flight);
     // The hook may have ended the world.
-    if (this.#isDead()) return Promise.reject(gone(request.path));
-    return new Promise<T>((resolve, reject) => {
-      const flight: InFlight = { operation, effect, reject };
-      this.#inFlight.add(flight);
-      this.#schedule(operation, () => {
-        if (!this.#inFlight.delete(flight)) return;
-        try {
-          resolve(this.#finish(operation, effect, fault));
-        } catch (error) {
-          reject(error instanceof Error ? error : new Error(String(error)));
-        }
-      });
-      if (this.marked === operation.n) this.#options.onMarked();
-    });
+    if (this.#isDead()) {
+      this.#end(flight);
+      return;
+    }
+    this.#inFlight.add(flight);
+    this.#options.complete(() => this.#arrive(flight), flight);
+    if (this.marked === flight.n) this.#options.onMarked();
   }
 
   #isDead(): boolean {
     return this.#dead;
   }
 
-  #schedule(operation: SimOperation, task: () => void): void {
-    this.#options.complete(() => {
-      if (this.#held === undefined) task();
-      else this.#held.push(task);
-    }, operation);
+  /** Death has come to it. */
+  #end(flight: Flight): void {
+    if (!this.#options.silentDeath) flight.end(gone(flight.path));
   }
 
-  #finish<T>(operation: SimOperation, effect: SimEffect<T>, fault: SimFault | undefined): T {
+  #arrive(flight: Flight): void {
+    if (this.#held === undefined) this.#complete(flight);
+    else this.#held.push(() => this.#complete(flight));
+  }
+
+  #complete(flight: Flight): void {
+    if (!this.#inFlight.delete(flight)) return;
+    try {
+      const result = this.#finish(flight);
+      flight.effect.ended?.();
+      flight.resolve(result as never);
+    } catch (error) {
+      flight.end(error instanceof Error ? error : new Error(String(error)));
+    }
+    if (!flight.urgent) this.#nextOfLane();
+  }
+
+  #nextOfLane(): void {
+    const next = this.#queue.shift();
+    if (next === undefined) this.#laneIsTaken = false;
+    else this.#begin(next);
+  }
+
+  #finish(flight: Flight): unknown {
+    const { effect, fault } = flight;
     if (fault === undefined) return effect.run();
     const how = fault.effect ?? "none";
     if (effect.fail !== undefined) effect.fail(how, fault.reason);
     else if (how === "all") effect.run();
     else if (how === "some") interrupt(effect, this.#options.random, false);
-    const message = `${operation.kind} failed (injected, operation ${operation.n})`;
-    throw new DiskError(fault.reason, operation.path, message);
+    const message = `${flight.kind} failed (injected, operation ${flight.n})`;
+    throw new DiskError(fault.reason, flight.path, message);
   }
 }
 
