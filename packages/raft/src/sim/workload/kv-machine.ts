@@ -93,7 +93,7 @@ export function valueAfter(value: string | null, command: KvCommand): string | n
       return value + command.value;
     case "cas":
       return value === command.expected ? command.value : undefined;
-    case "delete":
+    default:
       return value === null ? undefined : null;
   }
 }

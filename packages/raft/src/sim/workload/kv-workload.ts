@@ -38,7 +38,7 @@ const SHORT_FILLER_MAX = 12;
 const WILD_SHARE = 50;
 
 const FILLER = "abcdefghijklmnopqrstuvwxyz0123456789-_ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-const WILD = "\u0000é\ud800\n😀\udc00\"\\\u2028";
+const WILD = '\u0000é\ud800\n😀\udc00"\\\u2028';
 
 /** The options that matter here. */
 export type KvWorkloadOptions = Pick<
