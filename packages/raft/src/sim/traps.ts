@@ -1,0 +1,210 @@
+/**
+ * Traps under everything that would make a run differ from the last one: the wall clock, unseeded
+ * randomness, timers, files, sockets and processes of the host. While they are set, whoever touches
+ * such a thing gets a {@link TrapError} that names it; so a state machine that looks at the clock
+ * is found by its first run, and not by two members that disagree a month later.
+ *
+ * The simulator itself needs none of these. Its host does (a progress line, a test runner), which
+ * is why traps stand only while simulated code runs: set them before a slice of events, remove them
+ * after. Whatever the host has to do in between goes into {@link untrapped}.
+ *
+ * Limits: a function that was taken out of its object before (`const { random } = Math`) is out of
+ * reach. Functions that Node's modules export are reached in either form of import. Where there is
+ * no Node, there are none of its modules to trap, and nothing is imported here to find that out.
+ */
+
+/** Simulated code has touched something that no seed decides. */
+export class TrapError extends Error {
+  override readonly name = "TrapError";
+  /** What was touched, as one would write it: `Math.random`. */
+  readonly touched: string;
+
+  constructor(touched: string) {
+    super(
+      `${touched} was touched by simulated code. Nothing may decide what happens but the ` +
+        `arguments and the state: two members, or two runs of a seed, would differ here.`,
+    );
+    this.touched = touched;
+  }
+}
+
+type Bag = Record<string, unknown>;
+
+/** One function behind a trap. */
+interface Trap {
+  readonly owner: Bag;
+  readonly key: string;
+  readonly replacement: (original: unknown) => unknown;
+}
+
+interface Sprung {
+  readonly trap: Trap;
+  readonly before: PropertyDescriptor | undefined;
+}
+
+/** Functions of global objects; the empty name is the global object itself. */
+const GLOBALS: ReadonlyArray<readonly [owner: string, keys: readonly string[]]> = [
+  ["", ["setTimeout", "setInterval", "setImmediate", "requestAnimationFrame", "fetch"]],
+  ["Math", ["random"]],
+  ["performance", ["now"]],
+  ["crypto", ["getRandomValues", "randomUUID"]],
+  ["process", ["hrtime", "uptime", "cpuUsage"]],
+];
+/** Modules of Node with all their functions, */
+const MODULES: readonly string[] = ["fs", "fs/promises", "net", "dgram", "child_process"];
+/** and one of which only some are meant. */
+const RANDOM_OF_CRYPTO: readonly string[] = [
+  "randomBytes",
+  "randomFill",
+  "randomFillSync",
+  "randomInt",
+  "randomUUID",
+  "getRandomValues",
+];
+
+let depth = 0;
+let sprung: readonly Sprung[] = [];
+let traps: readonly Trap[] | undefined;
+let onTouched: ((touched: string) => void) | undefined;
+
+/**
+ * Sets the traps and returns their removal, which may be called once or more. Calls may be nested:
+ * the traps go with the last removal. `touched` is told of each touch, also of one whose error is
+ * swallowed by whoever caught it; that of the outermost call counts.
+ *
+ * @example
+ * ```ts
+ * const remove = trap();
+ * try {
+ *   await world.run(() => isOver);
+ * } finally {
+ *   remove();
+ * }
+ * ```
+ */
+export function trap(touched?: (touched: string) => void): () => void {
+  if (depth++ === 0) {
+    onTouched = touched;
+    set();
+  }
+  let isSet = true;
+  return () => {
+    if (!isSet) return;
+    isSet = false;
+    if (--depth > 0) return;
+    remove();
+    onTouched = undefined;
+  };
+}
+
+/** Does something that belongs to the host, without traps; they are as before afterwards. */
+export function untrapped<T>(act: () => T): T {
+  if (depth === 0) return act();
+  remove();
+  try {
+    return act();
+  } finally {
+    set();
+  }
+}
+
+function set(): void {
+  traps ??= allTraps();
+  sprung = traps.map((one) => {
+    const before = Object.getOwnPropertyDescriptor(one.owner, one.key);
+    const value = one.replacement(one.owner[one.key]);
+    const enumerable = before?.enumerable ?? false;
+    Object.defineProperty(one.owner, one.key, {
+      value,
+      enumerable,
+      configurable: true,
+      writable: true,
+    });
+    return { trap: one, before };
+  });
+  syncImports();
+}
+
+function remove(): void {
+  for (const { trap: one, before } of sprung) {
+    if (before === undefined) Reflect.deleteProperty(one.owner, one.key);
+    else Object.defineProperty(one.owner, one.key, before);
+  }
+  sprung = [];
+  syncImports();
+}
+
+function allTraps(): Trap[] {
+  const found: Trap[] = [];
+  const world = globalThis as unknown as Bag;
+  for (const [name, keys] of GLOBALS) {
+    const owner = name === "" ? world : bagOf(world[name]);
+    if (owner === undefined) continue;
+    for (const key of keys) addTrap(found, owner, key, name === "" ? key : `${name}.${key}`);
+  }
+  found.push({ owner: world, key: "Date", replacement: (date) => timelessDate(date) });
+  for (const name of MODULES) {
+    const module = builtin(name);
+    if (module === undefined) continue;
+    for (const key of Object.keys(module)) {
+      // Looking at a getter that warns of its old age would be a touch of ours.
+      if (Object.getOwnPropertyDescriptor(module, key)?.get !== undefined) continue;
+      addTrap(found, module, key, `${name}.${key}`);
+    }
+  }
+  const crypto = builtin("crypto");
+  if (crypto !== undefined) {
+    for (const key of RANDOM_OF_CRYPTO) addTrap(found, crypto, key, `crypto.${key}`);
+  }
+  return found;
+}
+
+// eslint-disable-next-line max-params -- where it goes and what it is
+function addTrap(found: Trap[], owner: Bag, key: string, name: string): void {
+  if (typeof owner[key] !== "function") return;
+  if (Object.getOwnPropertyDescriptor(owner, key)?.configurable === false) return;
+  // A function, as it has to serve behind `new` as well.
+  const replacement = function (): never {
+    throw touch(name);
+  };
+  found.push({ owner, key, replacement: () => replacement });
+}
+
+/** A Date that can hold and format a time, but knows none of its own. */
+function timelessDate(original: unknown): unknown {
+  return new Proxy(original as DateConstructor, {
+    construct(date, args, newTarget) {
+      if (args.length === 0) throw touch("new Date()");
+      return Reflect.construct(date, args, newTarget) as object;
+    },
+    apply() {
+      throw touch("Date()");
+    },
+    get(date, key, receiver) {
+      if (key === "now") throw touch(["Date", "now"].join("."));
+      return Reflect.get(date, key, receiver) as unknown;
+    },
+  });
+}
+
+function touch(name: string): TrapError {
+  onTouched?.(name);
+  return new TrapError(name);
+}
+
+/** A module of Node, where this is Node. */
+function builtin(name: string): Bag | undefined {
+  const { process } = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } };
+  return bagOf(process?.getBuiltinModule?.(`node:${name}`));
+}
+
+/** Named imports of Node's modules are copies: they follow only when they are told to. */
+function syncImports(): void {
+  const sync = builtin("module")?.["syncBuiltinESMExports"];
+  if (typeof sync === "function") sync();
+}
+
+function bagOf(value: unknown): Bag | undefined {
+  const isBag = (typeof value === "object" && value !== null) || typeof value === "function";
+  return isBag ? (value as Bag) : undefined;
+}
