@@ -1,6 +1,8 @@
 /** The command line of `npm run sim`: what is wanted, or a sentence that says what is wrong. */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { PROFILES } from "quorate/sim";
+import type { Profile } from "quorate/sim";
 
 /** Many seeds. */
 export interface CampaignCommand {
@@ -11,7 +13,7 @@ export interface CampaignCommand {
   readonly seeds: number | undefined;
   readonly seconds: number | undefined;
   readonly jobs: number;
-  readonly profile: string | undefined;
+  readonly profile: Profile | undefined;
   readonly json: boolean;
 }
 
@@ -19,7 +21,7 @@ export interface CampaignCommand {
 export interface SingleCommand {
   readonly kind: "single";
   readonly of: { readonly seed: number } | { readonly file: string };
-  readonly profile: string | undefined;
+  readonly profile: Profile | undefined;
   readonly trace: boolean;
   readonly until: number | undefined;
   readonly shrink: boolean;
@@ -53,7 +55,7 @@ Many runs
   --seeds N            so many seeds
   --seconds S          as many seeds as fit into this time
   --from SEED          these seeds: SEED, SEED + 1, … instead of fresh ones
-  --profile NAME       only runs of this profile
+  --profile NAME       runs of this profile: ${PROFILES.join(", ")}
 
 One run
   --seed SEED          the run that this seed draws, with a report
@@ -161,7 +163,7 @@ function campaignOf(values: Values): CampaignCommand {
     seeds: seeds ?? (seconds === undefined ? SEEDS_DEFAULT : undefined),
     seconds,
     jobs: jobsOf(values),
-    profile: values.profile,
+    profile: optional(values.profile, profileOf),
     json: values.json === true,
   };
 }
@@ -183,7 +185,7 @@ function singleOf(values: Values): SingleCommand {
   return {
     kind: "single",
     of: file === undefined ? { seed: seedOf("seed", seed!) } : { file },
-    profile: values.profile,
+    profile: optional(values.profile, profileOf),
     trace: values.trace === true,
     until: optional(values.until, (text) => count("until", text)),
     shrink: values.shrink === true,
@@ -204,6 +206,13 @@ function mutationsOf(values: Values, names: readonly string[]): MutationsCommand
 
 function jobsOf(values: Values): number {
   return optional(values.jobs, (text) => count("jobs", text)) ?? availableParallelism();
+}
+
+/** Throws {@link UsageError} where there is no such profile. */
+export function profileOf(text: string): Profile {
+  const profile = PROFILES.find((each) => each === text);
+  if (profile !== undefined) return profile;
+  throw new UsageError(`there is no profile "${text}"; there are ${PROFILES.join(", ")}`);
 }
 
 function optional<T>(text: string | undefined, read: (text: string) => T): T | undefined {

@@ -63,6 +63,7 @@ test("what makes no sense is refused by a sentence", () => {
   expect(refusal("--seed", "1", "--options", "a")).toMatch(/give one of them/);
   expect(refusal("--options", "a", "--profile", "p")).toMatch(/leave one out/);
   expect(refusal("--seed", "1", "--shrink", "--trace")).toMatch(/--shrink makes many runs/);
+  expect(refusal("--profile", "p")).toMatch(/^there is no profile "p"; there are swarm, /);
   expect(refusal("12")).toBe('nobody knows what "12" is for');
   expect(refusal("--sed", "1")).toMatch(/Unknown option '--sed'/);
 });

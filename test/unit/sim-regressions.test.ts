@@ -1,0 +1,33 @@
+/**
+ * Runs that once failed, made smaller and kept as their options: each must pass now, and pass as a
+ * run of its own, with the invariants watching.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { runSimulation } from "quorate/sim";
+import type { SimOptions } from "quorate/sim";
+import { describe, expect, test } from "vitest";
+
+const DIRECTORY = join(import.meta.dirname, "../../sim/regressions");
+
+/** A file of sim/regressions. */
+interface Regression {
+  /** One sentence: what was wrong. */
+  readonly found: string;
+  readonly options: SimOptions;
+}
+
+const files = readdirSync(DIRECTORY).filter((name) => name.endsWith(".json"));
+
+describe("a run that once failed", () => {
+  for (const file of files) {
+    const { found, options } = JSON.parse(
+      readFileSync(join(DIRECTORY, file), "utf8"),
+    ) as Regression;
+    test(`passes: ${file}: ${found}`, async () => {
+      expect(found).not.toBe("");
+      const { violation } = await runSimulation(options);
+      expect(violation).toBeUndefined();
+    });
+  }
+});
