@@ -187,12 +187,7 @@ export class SimDisk implements Disk {
   }
 
   /** Dies while operation `n` is in flight; see `successor`. `onDead` is called at once then. */
-  dieAt(
-    n: number,
-    random: Random,
-    how: "crash" | "kill" = "crash",
-    onDead: (() => void) | undefined = undefined,
-  ): void {
+  dieAt(n: number, random: Random, how: "crash" | "kill" = "crash", onDead?: () => void): void {
     this.#operations.marked = n;
     this.#atMark = () => {
       this.#die(random, how === "crash");

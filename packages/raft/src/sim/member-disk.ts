@@ -43,6 +43,9 @@ export interface MemberDiskContext {
 /** What can be made to fail. */
 export type DiskFailure = "write" | "read" | "sync";
 
+/** What the process of one life may have noticed of its disk. */
+export type DiskHurt = DiskFailure | "full";
+
 /** A completion that waits for the end of a stall. */
 interface Held {
   readonly process: SimProcess;
@@ -62,6 +65,7 @@ export class MemberDisk {
   #disk: SimDisk;
   #process: SimProcess | undefined;
   readonly #failures: Set<DiskFailure> = new Set();
+  readonly #hurts: Set<DiskHurt> = new Set();
   #held: Held[] = [];
   #stall: Scheduled | undefined;
   #slowUntilUs = 0;
@@ -87,6 +91,11 @@ export class MemberDisk {
     return this.#process !== undefined;
   }
 
+  /** What failed in the present life, or, while there is none, in the last one. */
+  get hurts(): ReadonlySet<DiskHurt> {
+    return this.#hurts;
+  }
+
   /** How many operations wait for the end of a stall. */
   get held(): number {
     return this.#held.length;
@@ -96,6 +105,8 @@ export class MemberDisk {
   begin(process: SimProcess): SimDisk {
     assert(this.#process === undefined, "the process before still has this disk");
     this.#process = process;
+    this.#hurts.clear();
+    if (this.#full !== undefined) this.#hurts.add("full");
     this.#watch();
     return this.#disk;
   }
@@ -155,10 +166,13 @@ export class MemberDisk {
     if (this.#full !== undefined) this.#full.cancelled = true;
     this.#disk.capacityBytes = this.#disk.usedBytes + random.below(SECTORS_LEFT) * SECTOR_BYTES;
     this.#full = schedule.after(forUs, () => this.#free());
+    if (this.isInUse) this.#hurts.add("full");
   }
 
   /** Ends every fault that has not happened yet or still lasts. What is damaged stays so. */
   healAll(): void {
+    // A death that was arranged and has not come: no operation has the number 0.
+    if (this.#process !== undefined) this.#disk.dieAt(0, this.#context.random, "kill", () => {});
     this.#failures.clear();
     this.#watch();
     this.#slowUntilUs = 0;
@@ -235,6 +249,7 @@ export class MemberDisk {
     if (kind !== "write" && kind !== "read" && kind !== "sync") return undefined;
     if (!this.#failures.has(kind) || parseSegmentName(nameOf(path)) === undefined) return undefined;
     this.#failures.delete(kind);
+    this.#hurts.add(kind);
     this.#watch();
     return { reason: "io", effect: pick(this.#context.random, EFFECTS) };
   }
