@@ -1,0 +1,55 @@
+/**
+ * A linearizable read shows whatever anybody could know when it was called: the member that answers
+ * has applied everything that any member had applied at that moment (thesis, 6.4). What a caller was
+ * told, by a write or by another read, had been applied by somebody.
+ *
+ * This is a witness for every read, at the cost of a comparison. That the answer itself is right is
+ * for the check of the whole history.
+ */
+import type { AppliedCommand, MemberView, Observer, SimOperation } from "../observer.ts";
+import { SimViolation } from "../observer.ts";
+import type { Invariant } from "./invariant.ts";
+
+/** See the top of this file. */
+export const readIndexCovers: Invariant = {
+  name: "read-index-covers",
+  text: "A linearizable read never misses what was applied anywhere before it was called.",
+  watch: () => new ReadIndexCovers(),
+};
+
+class ReadIndexCovers implements Observer {
+  /** The highest index of a command that anybody has applied. */
+  #anywhere = 0;
+  /** Per member: the last command that its machine got in this life. */
+  readonly #applied: number[] = [];
+  /** By operation: what had been applied when it was called. */
+  readonly #floors: Map<number, number> = new Map();
+
+  started(member: MemberView): void {
+    this.#applied[member.number] = 0;
+  }
+
+  applied(member: MemberView, command: AppliedCommand): void {
+    const { index } = command;
+    this.#applied[member.number] = index;
+    if (index > this.#anywhere) this.#anywhere = index;
+  }
+
+  called(operation: SimOperation): void {
+    if (operation.kind === "read") this.#floors.set(operation.number, this.#anywhere);
+  }
+
+  settled(operation: SimOperation): void {
+    if (operation.kind !== "read") return;
+    const { number, member, client } = operation;
+    const floor = this.#floors.get(number) ?? 0;
+    this.#floors.delete(number);
+    const applied = this.#applied[member.number] ?? 0;
+    if (operation.outcome !== "done" || applied >= floor) return;
+    throw new SimViolation(
+      readIndexCovers.name,
+      `read ${number} of client ${client} was answered by ${member.id} (life ${member.life}) with ` +
+        `index ${applied} applied; index ${floor} had been applied when it was called`,
+    );
+  }
+}
