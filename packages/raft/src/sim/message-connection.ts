@@ -1,9 +1,7 @@
 /**
  * What travels in message mode, and over what.
  *
- * A {@link Path} is one direction between two hosts with what is wrong with it; it exists once per
- * pair of addresses, so that a fault is found without a look-up per message. A {@link Connection}
- * is one dial of one process to another. It is over for its dialer as soon as that lets go of it;
+ * A {@link Connection} is one dial of one process to another. It is over for its dialer as soon as that lets go of it;
  * what is under way by then still arrives, as bytes in a kernel would, until the accepting process
  * is gone or the same peer has connected anew.
  */
@@ -11,15 +9,10 @@ import type { MemberId } from "../core/configuration.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type { MessageLink } from "./message-link.ts";
 import type { MessageTransport } from "./message-transport.ts";
+import { Path } from "./network-path.ts";
 
 /** One direction between two hosts. */
-export class Path {
-  /** `cut`: what goes here is lost. `stall`: it waits. */
-  fault: "cut" | "stall" | undefined;
-  /** Everything takes so much longer. */
-  extraUs = 0;
-  /** A slow link is busy with earlier messages until then. */
-  busyUntilUs = 0;
+export class MessagePath extends Path {
   /** What waits for the end of a stall, in its order. */
   held: Packet[] = [];
 }
@@ -30,9 +23,9 @@ export class Connection {
   readonly from: string;
   readonly to: string;
   /** The way of the messages. */
-  readonly out: Path;
+  readonly out: MessagePath;
   /** The way of the answers. */
-  readonly back: Path;
+  readonly back: MessagePath;
   /** Who accepted it; undefined while it is being made. */
   acceptor: MessageTransport | undefined;
   /** Who the acceptor was told that we are, once it agreed. */
@@ -51,7 +44,7 @@ export class Connection {
   /** The dialer is being told of the end. */
   isHangingUp = false;
 
-  constructor(dialer: MessageLink, ends: { from: string; to: string }, paths: [Path, Path]) {
+  constructor(dialer: MessageLink, ends: { from: string; to: string }, paths: [MessagePath, MessagePath]) {
     this.dialer = dialer;
     this.from = ends.from;
     this.to = ends.to;

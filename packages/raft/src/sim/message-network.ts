@@ -24,10 +24,11 @@ import type { MemberId } from "../core/configuration.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { FrameDecoder } from "../transport/frame.ts";
 import { LIMITS } from "../runtime/limits.ts";
-import { Connection, isOfCore, Path } from "./message-connection.ts";
+import { Connection, isOfCore, MessagePath } from "./message-connection.ts";
 import type { Packet } from "./message-connection.ts";
 import type { MessageLink } from "./message-link.ts";
 import { MessageTransport } from "./message-transport.ts";
+import { Paths } from "./network-path.ts";
 import type { NetworkOptions } from "./options.ts";
 import { between, drawDelayUs } from "./random-streams.ts";
 import type { Schedule } from "./schedule.ts";
@@ -49,8 +50,7 @@ export class MessageNetwork implements SimNetwork {
   readonly #random: Random;
   readonly #listeners: Map<string, MessageTransport> = new Map();
   readonly #transports: Set<MessageTransport> = new Set();
-  /** By the two addresses. */
-  readonly #paths: Map<string, Path> = new Map();
+  readonly #paths: Paths<MessagePath> = new Paths(() => new MessagePath());
   /** Those whose dialer has not let go. */
   readonly #connections: Set<Connection> = new Set();
   /** What a rule keeps. */
@@ -97,7 +97,7 @@ export class MessageNetwork implements SimNetwork {
   }
 
   cut(from: string, to: string): void {
-    const path = this.#path(from, to);
+    const path = this.#paths.get(from, to);
     path.fault = "cut";
     for (const packet of path.held.splice(0)) {
       this.#moving--;
@@ -106,19 +106,19 @@ export class MessageNetwork implements SimNetwork {
   }
 
   stall(from: string, to: string): void {
-    this.#path(from, to).fault = "stall";
+    this.#paths.get(from, to).fault = "stall";
   }
 
   slow(from: string, to: string, extraUs: number): void {
-    this.#path(from, to).extraUs = extraUs;
+    this.#paths.get(from, to).extraUs = extraUs;
   }
 
   heal(from: string, to: string): void {
-    this.#heal(this.#path(from, to));
+    this.#heal(this.#paths.get(from, to));
   }
 
   healAll(): void {
-    for (const path of this.#paths.values()) {
+    for (const path of this.#paths.all()) {
       path.extraUs = 0;
       this.#heal(path);
     }
@@ -174,7 +174,7 @@ export class MessageNetwork implements SimNetwork {
 
   /** @internal Connects; how it goes is told to the link. */
   dial(link: MessageLink, from: string, to: string): Connection {
-    const paths: [Path, Path] = [this.#path(from, to), this.#path(to, from)];
+    const paths: [MessagePath, MessagePath] = [this.#paths.get(from, to), this.#paths.get(to, from)];
     const connection = new Connection(link, { from, to }, paths);
     this.#connections.add(connection);
     this.#carry(connection, connection.out, () => {
@@ -325,19 +325,14 @@ export class MessageNetwork implements SimNetwork {
     );
   }
 
-  /** How long a slow link has to do with it and with what is before it. */
   #transferUs(packet: Packet): number {
     const { bytesPerSecond } = this.#options;
     if (bytesPerSecond === 0) return 0;
     const { out } = packet.connection;
-    const nowUs = this.#schedule.nowUs;
-    const ownUs = Math.ceil((packet.bytes.length * MILLION) / bytesPerSecond);
-    out.busyUntilUs = Math.max(out.busyUntilUs, nowUs) + ownUs;
-    return out.busyUntilUs - nowUs;
+    return out.transferUs(this.#schedule.nowUs, packet.bytes.length, bytesPerSecond);
   }
 
   #double(packet: Packet): void {
-    if (!isOfCore(packet.message)) return;
     const { minUs, maxUs, tailMaxUs } = this.#options.delay;
     packet.connection.bytes += packet.bytes.length;
     const delayUs = between(this.#random, minUs, Math.max(maxUs, tailMaxUs));
@@ -412,7 +407,7 @@ export class MessageNetwork implements SimNetwork {
   // ---- everything else
 
   /** Carries something reliably: repeated while the way is blocked and the dialer waits. */
-  #carry(connection: Connection, path: Path, arrive: () => void): void {
+  #carry(connection: Connection, path: MessagePath, arrive: () => void): void {
     const delayUs = drawDelayUs(this.#random, this.#options.delay) + path.extraUs;
     this.#schedule.after(delayUs, () => {
       if (connection.isSevered || !this.#connections.has(connection)) return;
@@ -429,7 +424,7 @@ export class MessageNetwork implements SimNetwork {
     });
   }
 
-  #heal(path: Path): void {
+  #heal(path: MessagePath): void {
     path.fault = undefined;
     const held = path.held;
     path.held = [];
@@ -437,13 +432,6 @@ export class MessageNetwork implements SimNetwork {
       this.#moving--;
       if (!packet.connection.isSevered) this.#carryInOrder(packet);
     }
-  }
-
-  #path(from: string, to: string): Path {
-    const key = `${from} ${to}`;
-    let path = this.#paths.get(key);
-    if (path === undefined) this.#paths.set(key, (path = new Path()));
-    return path;
   }
 
   #checkBound(): void {

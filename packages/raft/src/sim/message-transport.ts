@@ -107,7 +107,7 @@ export class MessageTransport implements Transport {
       reports: new Reports(host.clock, handler),
     };
     // As a socket would: what calls back comes after the promise has told that it listens.
-    await undefined;
+    await Promise.resolve();
     if (this.#isGone) return;
     this.#isListening = true;
     this.setPeers(this.#wanted);

@@ -7,7 +7,7 @@ import type { PausableTransport, TransportWorld } from "../transport/transport-s
 import type { TransportLimits } from "../transport/link-context.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { crc32 } from "../util/checksum.ts";
-import { SeededRandom } from "../util/random.ts";
+import type { SeededRandom } from "../util/random.ts";
 import { MemberClock } from "./member-clock.ts";
 import type { NetworkOptions } from "./options.ts";
 import { SimProcess } from "./process.ts";
@@ -165,5 +165,5 @@ export class NetworkWorld {
 }
 
 async function settle(): Promise<void> {
-  for (let hop = 0; hop < 4; hop++) await undefined;
+  for (let hop = 0; hop < 4; hop++) await Promise.resolve();
 }
