@@ -134,7 +134,9 @@ function parse(args: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    const text = error instanceof Error ? error.message : String(error);
+    // Advice about positional arguments follows, which there are none of.
+    throw new UsageError(text.replace(/\. To specify [\s\S]*$/, ""));
   }
 }
 

@@ -120,16 +120,19 @@ class Check {
 
   /** Each distinct question once; returns what the library as it is did not stand. */
   async #controlAll(directory: string): Promise<string[]> {
-    const questions = new Set<string>();
-    for (const { control } of this.#outcomes) {
-      if (control !== undefined) questions.add(JSON.stringify(control));
+    const questions = new Map<string, string[]>();
+    for (const { control, mutation } of this.#outcomes) {
+      if (control === undefined) continue;
+      const key = JSON.stringify(control);
+      questions.set(key, [...(questions.get(key) ?? []), mutation.name]);
     }
     const failed: string[] = [];
     let done = 0;
-    await inLanes([...questions], this.#command.jobs, async (text) => {
-      const question = JSON.parse(text) as Question;
-      const { type, text: why } = await judge(directory, question, CONTROL_SECONDS_MAX);
-      if (type !== "quiet") failed.push(`${nameOf(question)}: ${type}: ${why}`);
+    await inLanes([...questions], this.#command.jobs, async ([key, names]) => {
+      const question = JSON.parse(key) as Question;
+      const { type, text } = await judge(directory, question, CONTROL_SECONDS_MAX);
+      const of = `${nameOf(question)} (of ${names.join(", ")})`;
+      if (type !== "quiet") failed.push(`${of}: ${type}: ${text}`);
       this.#line.show(++done / questions.size, "the same without defects");
     });
     return failed;
@@ -198,6 +201,7 @@ function textOf({ type, text }: Verdict): string {
 
 /** The scenario, or the very seed that caught it. */
 function controlOf(question: Question, verdict: Verdict): Question | undefined {
+  if (verdict.type === "unasked") return undefined;
   if (question.kind === "scenario") return question;
   if (typeOf(verdict) !== "caught" || verdict.seeds === 0) return undefined;
   return { ...question, firstSeed: question.firstSeed + verdict.seeds - 1, seeds: 1 };
