@@ -14,6 +14,7 @@ import type { SimMember } from "./sim-member.ts";
 import type { SimWorld } from "./sim-world.ts";
 import type { Call } from "./workload/workload.ts";
 import type { WorldStage } from "./world-stage.ts";
+import type { Random } from "../util/random.ts";
 
 const MS = 1_000;
 /** How often a call is tried after the healing; leadership may move once more meanwhile. */
@@ -30,12 +31,18 @@ export class Recovery {
   readonly #subject: RunSubject;
   readonly #random;
   readonly #limitUs: number;
+  /** Who is healed first. */
+  readonly #order: readonly SimMember[];
+  /** Whether everybody had joined the cluster when the trouble ended. */
+  #isFormed = false;
+  #calls = 0;
 
   constructor(world: SimWorld, stage: WorldStage, subject: RunSubject) {
     this.#world = world;
     this.#stage = stage;
     this.#subject = subject;
     this.#random = world.streams.stream("recovery");
+    this.#order = shuffled(world.members, this.#random);
     const { electionTimeoutMs, clients } = world.options;
     this.#limitUs = (40 * electionTimeoutMs + 5_000 + clients.timeoutMaxMs) * MS;
   }
@@ -44,43 +51,56 @@ export class Recovery {
   async run(): Promise<void> {
     const world = this.#world;
     this.#stage.heal();
-    const healthy = world.members.filter((member) => member.state !== "lost");
-    const chosen = this.#choose(healthy);
-    if (chosen.length < world.majority) {
-      world.audience.fault("legitimate-stall", "no majority has sound disks");
-    } else {
-      world.audience.healed();
-      for (const member of healthy) if (!chosen.includes(member)) member.die("kill");
-      if (!(await this.#serves(chosen))) return;
+    this.#isFormed = world.members.every((member) => member.wasFormed);
+    world.audience.healed();
+    const chosen = this.#chosen();
+    for (const member of world.members) {
+      if (chosen.includes(member)) continue;
+      member.isHeldDown = true;
+      member.die("kill");
     }
+    if (!(await this.#serves())) return;
+    for (const member of world.members) member.isHeldDown = false;
     world.isOver = true;
-    if (chosen.length >= world.majority && !(await this.#converges(healthy))) return;
-    await this.#falls(healthy);
+    if (!this.#isStalled && !(await this.#converges())) return;
+    await this.#falls();
+  }
+
+  /** Members whose disks can still be opened; that some cannot may turn out at any start. */
+  #healthy(): SimMember[] {
+    return this.#order.filter((member) => member.state !== "lost");
   }
 
   /** A majority, drawn; everybody where somebody has not joined the cluster yet. */
-  #choose(healthy: readonly SimMember[]): SimMember[] {
-    const world = this.#world;
-    if (world.members.some((member) => !member.wasFormed)) return [...healthy];
-    const left = [...healthy];
-    const chosen: SimMember[] = [];
-    while (chosen.length < world.majority && left.length > 0) {
-      const member = pick(this.#random, left);
-      left.splice(left.indexOf(member), 1);
-      chosen.push(member);
-    }
-    return chosen.sort((a, b) => a.number - b.number);
+  #chosen(): SimMember[] {
+    const healthy = this.#healthy();
+    return this.#isFormed ? healthy.slice(0, this.#world.majority) : healthy;
   }
 
-  async #serves(chosen: readonly SimMember[]): Promise<boolean> {
-    const ids = chosen.map(({ id }) => id).join(", ");
+  /** So few disks are left that nothing is owed any more. */
+  get #isStalled(): boolean {
+    return this.#healthy().length < this.#world.majority;
+  }
+
+  async #serves(): Promise<boolean> {
     const hasLeader = (): boolean => {
-      this.#keepUp(chosen);
+      const chosen = this.#chosen();
+      keepUp(chosen);
       const leader = chosen.find((member) => member.core?.isReady === true);
+      if (this.#isStalled) return true;
       return leader !== undefined && chosen.every((m) => m.core?.leader === leader.id);
     };
-    if (!(await this.#comes(hasLeader, "leader-after-heal", `a leader of ${ids}`))) return false;
-    for (const member of chosen) {
+    const ids = (): string =>
+      this.#chosen()
+        .map(({ id }) => id)
+        .join(", ");
+    const what = (): string => `a leader of ${ids()}`;
+    if (!(await this.#comes(hasLeader, "leader-after-heal", what))) return false;
+    if (this.#isStalled) {
+      this.#world.audience.fault("legitimate-stall", "no majority has sound disks");
+      return true;
+    }
+    for (const member of this.#chosen()) {
       for (const kind of ["write", "read"] as const) {
         const call = this.#callOf(kind);
         if (call !== undefined && !(await this.#answers(member, call))) return false;
@@ -94,6 +114,7 @@ export class Recovery {
     const errors: string[] = [];
     const timeoutMs = 20 * world.options.electionTimeoutMs;
     for (let i = 0; i < TRIES; i++) {
+      keepUp(this.#chosen());
       let ended: SimOperation | undefined;
       const options = { timeoutMs, client: "healed" };
       const made = world.call(member, call, options, (operation) => {
@@ -109,10 +130,11 @@ export class Recovery {
     return false;
   }
 
-  async #converges(healthy: readonly SimMember[]): Promise<boolean> {
+  async #converges(): Promise<boolean> {
     const world = this.#world;
     const isSettled = (): boolean => {
-      this.#keepUp(healthy);
+      const healthy = this.#healthy();
+      keepUp(healthy);
       return world.openOperations === 0 && agree(healthy);
     };
     if (!(await this.#comes(isSettled, "converges", "agreement of all members"))) return false;
@@ -126,19 +148,14 @@ export class Recovery {
   }
 
   /** Everybody is closed; then nothing may be left to happen. */
-  async #falls(healthy: readonly SimMember[]): Promise<void> {
+  async #falls(): Promise<void> {
     const world = this.#world;
-    for (const member of healthy) member.close(() => {});
-    const isDown = (): boolean => healthy.every((member) => member.process === undefined);
+    for (const member of world.members) member.close(() => {});
+    const isDown = (): boolean => world.members.every(({ process }) => process === undefined);
     if (!(await this.#comes(isDown, "closes", "the end of all replicas"))) return;
     const steps = world.steps + LAST_STEPS_MAX;
     await world.run(() => world.steps > steps);
     if (world.steps > steps) world.broken("falls-silent", "closed replicas still cause events");
-  }
-
-  /** Who is down is started; who failed starts by itself. */
-  #keepUp(members: readonly SimMember[]): void {
-    for (const member of members) if (member.state === "down") member.start();
   }
 
   async #comes(
@@ -162,6 +179,7 @@ export class Recovery {
       return isThere || isLate;
     };
     await world.run(until);
+    isThere ||= condition();
     if (isThere || world.violation !== undefined) return world.violation === undefined;
     const text = typeof what === "string" ? what : what();
     const states = world.members.map(stateOf).join("; ");
@@ -171,11 +189,32 @@ export class Recovery {
 
   #callOf(kind: "write" | "read"): Call<unknown, unknown> | undefined {
     for (let i = 0; i < 1_000; i++) {
-      const call = this.#subject.workload.next(this.#random, { client: "healed", number: i });
+      const call = this.#subject.workload.next(this.#random, {
+        name: "healed",
+        calls: this.#calls++,
+      });
       if (call.kind === kind) return call;
     }
     return undefined;
   }
+}
+
+/** Who is down is started; who failed starts by itself. */
+function keepUp(members: readonly SimMember[]): void {
+  for (const member of members) {
+    if (member.state === "down" && !member.isHeldDown) member.start();
+  }
+}
+
+function shuffled(members: readonly SimMember[], random: Random): SimMember[] {
+  const left = [...members];
+  const order: SimMember[] = [];
+  while (left.length > 0) {
+    const member = pick(random, left);
+    left.splice(left.indexOf(member), 1);
+    order.push(member);
+  }
+  return order;
 }
 
 function agree(members: readonly SimMember[]): boolean {

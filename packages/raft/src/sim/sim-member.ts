@@ -51,6 +51,8 @@ export class SimMember implements MemberView {
   wasFormed = false;
   /** Whether its disk was ever made to fail or to be full: then it may stop for that. */
   wasHurt = false;
+  /** Nobody starts it for now. */
+  isHeldDown = false;
   readonly #world: SimWorld;
   readonly #ppm: number;
   readonly #random: SeededRandom;
@@ -85,7 +87,7 @@ export class SimMember implements MemberView {
 
   /** Starts a process on what the disk holds. Nothing happens where one runs or can never run. */
   start(): void {
-    if (this.state !== "down" && this.state !== "failed") return;
+    if ((this.state !== "down" && this.state !== "failed") || this.isHeldDown) return;
     this.life++;
     this.state = "starting";
     const process = new SimProcess(() => this.#world.counted());

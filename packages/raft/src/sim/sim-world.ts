@@ -18,7 +18,7 @@ import { Audience } from "./audience.ts";
 import { FaultAtlas } from "./fault-atlas.ts";
 import { MemberDisk } from "./member-disk.ts";
 import { MessageNetwork } from "./message-network.ts";
-import type { DeathKind, SimOperation } from "./observer.ts";
+import type { DeathKind, MemberView, SimOperation } from "./observer.ts";
 import { SimViolation } from "./observer.ts";
 import type { SimOptions } from "./options.ts";
 import { RandomStreams, between } from "./random-streams.ts";
@@ -26,12 +26,17 @@ import { Schedule } from "./schedule.ts";
 import { codeOf, SimMember } from "./sim-member.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import { StreamNetwork } from "./stream-network.ts";
-import type { Call, Harbour } from "./workload/workload.ts";
+import type { Call, CallTerms, Harbour } from "./workload/workload.ts";
 
 /** How often promises get their turn after a task: longer chains go on after the next one. */
 const HOPS = 12;
+/** And so often where nothing else is due: no chain is longer. */
+const LAST_HOPS = 200;
 /** A replica that stopped by itself is started again after so long, as a supervisor would. */
 const RESTART_US = { min: 50_000, max: 500_000 } as const;
+
+/** How a disk that fails or is full may keep a process from starting. */
+const HURTS: readonly string[] = ["STORAGE_FAILED", "DISK_FULL", "LOG_DAMAGED"];
 
 /** What is being simulated. */
 export interface Subject {
@@ -115,11 +120,16 @@ export class SimWorld implements Harbour<unknown, unknown> {
     });
   }
 
-  /** Takes tasks off the schedule until `until` says so, or nothing is left; then false. */
+  /** Takes tasks off the schedule until `until` says so; false where nothing is left before. */
   async run(until: () => boolean): Promise<boolean> {
     while (this.violation === undefined && this.steps < this.stepMax && !until()) {
       const due = this.schedule.next();
-      if (due === undefined) return false;
+      if (due === undefined) {
+        // Nothing is due, but a long chain of promises may still be on its way to something.
+        for (let hop = 0; hop < LAST_HOPS; hop++) await undefined;
+        if (this.schedule.nextUs === undefined) return until();
+        continue;
+      }
       this.steps++;
       due.run();
       for (let hop = 0; hop < HOPS; hop++) await undefined;
@@ -138,14 +148,15 @@ export class SimWorld implements Harbour<unknown, unknown> {
   }
 
   call(
-    member: SimMember,
+    view: MemberView,
     call: Call<unknown, unknown>,
-    options: { readonly timeoutMs: number; readonly client: string },
+    terms: CallTerms,
     done: (operation: SimOperation) => void,
   ): SimOperation {
+    const member = this.members[view.number]!;
     const operation: SimOperation = {
       number: ++this.operations,
-      client: options.client,
+      client: terms.client,
       member,
       kind: call.kind,
       input: call.kind === "write" ? call.command : call.query,
@@ -163,7 +174,7 @@ export class SimWorld implements Harbour<unknown, unknown> {
       // Refused by the kernel: nobody listens there.
       this.schedule.after(1, () => this.#end(operation, "not-done", "died"));
     } else {
-      process.enter(() => this.#begin(member, operation, call, options.timeoutMs));
+      process.enter(() => this.#begin(member, operation, call, terms.timeoutMs));
     }
     return operation;
   }
@@ -209,7 +220,8 @@ export class SimWorld implements Harbour<unknown, unknown> {
       this.audience.fault("lost", `${member.id} refuses to start: ${messageOf(error)}`);
       return;
     }
-    const isHurt = member.wasHurt && (code === "STORAGE_FAILED" || code === "DISK_FULL");
+    // A read that fails while the log is opened looks like damage to whoever opens it.
+    const isHurt = member.wasHurt && HURTS.includes(code);
     if (!isHurt) this.broken("starts-again", `${member.id}: ${messageOf(error)}`, error);
   }
 
@@ -225,7 +237,9 @@ export class SimWorld implements Harbour<unknown, unknown> {
   #startAgain(member: SimMember): void {
     const { min, max } = RESTART_US;
     this.schedule.after(between(this.#random, min, max), () => {
-      if (member.state === "failed") member.start();
+      if (member.state !== "failed") return;
+      member.state = "down";
+      member.start();
     });
   }
 

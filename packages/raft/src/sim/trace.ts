@@ -31,7 +31,7 @@ import type { AppliedCommand, DeathKind, MemberView, Observer, SimOperation } fr
 const KEPT = 400;
 
 /** The head of the table. */
-export const TRACE_HEAD = `${"step".padStart(9)} ${"ms".padStart(11)}  ${"who".padEnd(8)} what`;
+export const TRACE_HEAD: string = `${"step".padStart(9)} ${"ms".padStart(11)}  ${"who".padEnd(8)} what`;
 
 /** Where and when the trace is. */
 export interface TraceClock {

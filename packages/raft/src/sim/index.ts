@@ -1,0 +1,38 @@
+/**
+ * `quorate/sim`: whole clusters in one thread, from one seed, in virtual time, running the real
+ * engine over simulated disks, networks and clocks. Runs in a browser as well.
+ */
+export type {
+  ClientOptions,
+  ClockOptions,
+  DelayOptions,
+  DiskOptions,
+  NemesisOptions,
+  NetworkOptions,
+  SimOptions,
+} from "./options.ts";
+export type { RunHow, RunSubject, RunViolation, SimResult } from "./run.ts";
+export { runSimulation } from "./run.ts";
+export type { ShrinkAttempt, ShrinkHow } from "./shrink.ts";
+export { shrink } from "./shrink.ts";
+export { TRACE_HEAD } from "./trace.ts";
+export type {
+  AppliedCommand,
+  CoreView,
+  DeathKind,
+  DurableView,
+  MemberView,
+  Observer,
+  SimOperation,
+} from "./observer.ts";
+export { SimViolation } from "./observer.ts";
+export type { FoundViolation, Subject } from "./sim-world.ts";
+export { SimWorld } from "./sim-world.ts";
+export { SimMember } from "./sim-member.ts";
+export { WorldStage } from "./world-stage.ts";
+export type { Invariant, InvariantContext } from "./invariants/invariant.ts";
+export { INVARIANTS_OF_A_RUN } from "./invariants/catalogue.ts";
+export type { Nemesis, Stage } from "./nemesis/nemesis.ts";
+export { NEMESES } from "./nemesis/catalogue.ts";
+export type { Call, CallTerms, ClientContext, Harbour, Workload } from "./workload/workload.ts";
+export { keyValueSubject } from "./workload/kv-subject.ts";
