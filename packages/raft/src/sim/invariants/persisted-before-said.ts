@@ -32,42 +32,49 @@ export const persistedBeforeSaid: Invariant = {
   watch: (context) => new PersistedBeforeSaid(context),
 };
 
-/** What one member has said without having it durable. */
+/** What a member has said without having it durable, and what it had durable then. */
 interface Debt {
-  atUs: number;
-  readonly to: MemberId[];
-  readonly messages: PromiseMessage[];
+  readonly atUs: number;
+  readonly to: MemberId;
+  readonly message: PromiseMessage;
+  readonly term: number;
+  readonly vote: MemberId;
+  readonly lastIndex: number;
+  /** The durable term at the acknowledged index. */
+  readonly held: number | undefined;
 }
 
 class PersistedBeforeSaid implements Observer {
   readonly #context: InvariantContext;
-  readonly #debts: (Debt | undefined)[] = [];
+  /** Per member. */
+  readonly #debts: Debt[][];
   readonly #byId: Map<MemberId, MemberView> = new Map();
 
   constructor(context: InvariantContext) {
     this.#context = context;
+    this.#debts = context.members.map(() => []);
   }
 
   sent(member: MemberView, to: MemberId, message: PeerMessage): void {
     if (!isPromise(message) || this.#isCovered(member, to, message)) return;
-    const nowUs = this.#context.nowUs();
-    const debt = (this.#debts[member.number] ??= { atUs: nowUs, to: [], messages: [] });
-    if (debt.messages.length > 0 && debt.atUs !== nowUs) this.#mustBePaid(member);
-    debt.atUs = nowUs;
-    debt.to.push(to);
-    debt.messages.push(message);
+    const debts = this.#debts[member.number]!;
+    const { term, vote, log } = member.durable;
+    const atUs = this.#context.nowUs();
+    if (debts.length > 0 && debts[0]!.atUs !== atUs) violated(member, debts[0]!);
+    const { lastIndex } = log;
+    const held = "index" in message ? log.termAt(message.index) : undefined;
+    debts.push({ atUs, to, message, term, vote: vote?.id ?? "nobody", lastIndex, held });
   }
 
   persisted(member: MemberView): void {
-    const debt = this.#debts[member.number];
-    if (debt === undefined || debt.messages.length === 0) return;
-    if (debt.atUs !== this.#context.nowUs()) this.#mustBePaid(member);
-    const { to, messages } = debt;
-    for (let i = 0; i < messages.length; i++) {
-      if (!this.#isCovered(member, to[i]!, messages[i]!)) this.#violated(member, i);
+    const debts = this.#debts[member.number]!;
+    if (debts.length === 0) return;
+    const nowUs = this.#context.nowUs();
+    for (const debt of debts) {
+      const { atUs, to, message } = debt;
+      if (atUs !== nowUs || !this.#isCovered(member, to, message)) violated(member, debt);
     }
-    to.length = 0;
-    messages.length = 0;
+    debts.length = 0;
   }
 
   output(member: MemberView): void {
@@ -83,8 +90,8 @@ class PersistedBeforeSaid implements Observer {
   }
 
   #mustBePaid(member: MemberView): void {
-    const debt = this.#debts[member.number];
-    if (debt !== undefined && debt.messages.length > 0) this.#violated(member, 0);
+    const debt = this.#debts[member.number]![0];
+    if (debt !== undefined) violated(member, debt);
   }
 
   #isCovered(member: MemberView, to: MemberId, message: PromiseMessage): boolean {
@@ -118,24 +125,21 @@ class PersistedBeforeSaid implements Observer {
     }
     return this.#byId.get(id);
   }
+}
 
-  #violated(member: MemberView, position: number): never {
-    const debt = this.#debts[member.number]!;
-    const message = debt.messages[position]!;
-    const { term, vote, log } = member.durable;
-    const isAck = message.type === "append-entries-response";
-    const what = isAck
-      ? `acknowledged entry ${message.index} in term ${message.term}`
-      : `sent ${message.type} of term ${message.term}`;
-    const needs = isAck ? `the leader's log up to ${message.index}` : `that term and its vote`;
-    const last = isAck
-      ? `, log up to ${log.lastIndex}, term ${log.termAt(message.index) ?? "none"} at ` +
-        `${message.index}`
-      : "";
-    throw new SimViolation(
-      persistedBeforeSaid.name,
-      `${member.id} (life ${member.life}) ${what} to ${debt.to[position]}; durable has to be ` +
-        `${needs}, and is: term ${term}, vote for ${vote?.id ?? "nobody"}${last}`,
-    );
-  }
+function violated(member: MemberView, debt: Debt): never {
+  const { to, message, term, vote, lastIndex, held } = debt;
+  const isAck = message.type === "append-entries-response";
+  const what = isAck
+    ? `acknowledged entry ${message.index} in term ${message.term}`
+    : `sent ${message.type} of term ${message.term}`;
+  const needs = isAck
+    ? `that term and the leader's log up to ${message.index}`
+    : "that term and the vote in it";
+  const log = isAck ? `, a log up to ${lastIndex}, term ${held ?? "none"} at ${message.index}` : "";
+  throw new SimViolation(
+    persistedBeforeSaid.name,
+    `${member.id} (life ${member.life}) ${what} to ${to} at ${debt.atUs} µs; durable had to be ` +
+      `${needs}, and was: term ${term}, vote for ${vote}${log}`,
+  );
 }
