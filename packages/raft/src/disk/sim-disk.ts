@@ -69,7 +69,8 @@ export class SimDisk implements Disk {
     });
     this.#host = {
       start: (request, effect) => this.#operations.start(request, effect),
-      put: (content, bytes, position, path) => this.#put(content, bytes, position, path),
+      requireRoom: (content, bytes, position, path) =>
+        this.#requireRoom(content, bytes, position, path),
     };
   }
 
@@ -85,9 +86,7 @@ export class SimDisk implements Disk {
 
   /** Bytes taken. */
   get usedBytes(): number {
-    let sectors = 0;
-    for (const [, content] of this.#names.files()) sectors += content.allocatedSectors;
-    return sectors * SECTOR_BYTES;
+    return this.#names.allocatedSectors * SECTOR_BYTES;
   }
 
   // ---- The port ----
@@ -254,20 +253,16 @@ export class SimDisk implements Disk {
 
   // ---- Inside ----
 
-  /** Puts bytes into a file as far as there is room; throws `full` after that. */
-  #put(content: SimContent, bytes: Uint8Array, position: number, path: string): void {
+  /** Where a write does not fit, puts what does into the cache and throws `full`. */
+  #requireRoom(content: SimContent, bytes: Uint8Array, position: number, path: string): void {
+    if (this.capacityBytes === Number.MAX_SAFE_INTEGER) return;
     const needed = content.sectorsNeeded(position, bytes.length) * SECTOR_BYTES;
-    if (this.capacityBytes === Number.MAX_SAFE_INTEGER || needed === 0) {
-      content.write(bytes, position);
-      return;
-    }
+    // A log writes into segments that have their full size: so it hardly ever comes further.
+    if (needed === 0) return;
     const room = this.capacityBytes - this.usedBytes;
-    if (needed <= room) {
-      content.write(bytes, position);
-      return;
-    }
-    let fits = 0;
-    while (content.sectorsNeeded(position, fits + 1) * SECTOR_BYTES <= room) fits++;
+    if (needed <= room) return;
+    const sectors = Math.max(0, Math.floor(room / SECTOR_BYTES));
+    const fits = content.fitting(position, bytes.length, sectors);
     content.write(bytes.subarray(0, fits), position);
     throw new DiskError("full", path, `no space left: ${needed} bytes needed, ${room} free`);
   }
@@ -278,7 +273,9 @@ export class SimDisk implements Disk {
 
   #die(random: Random, power: boolean): SimDisk {
     const inFlight = this.#operations.die(random, power);
-    const successor = this.#next(power ? this.#names.afterPowerLoss(random) : this.#names.copy());
+    const successor = this.#next(power ? this.#names.afterPowerLoss(random) : this.#names);
+    // The files are the successor's now.
+    this.#names = new SimNames();
     this.#successor = successor;
     inFlight.settle();
     return successor;

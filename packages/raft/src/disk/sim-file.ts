@@ -2,19 +2,18 @@
  * An open file of the simulated disk. See sim-disk.ts for the rules.
  */
 import { assert } from "../util/assert.ts";
-import { equalBytes } from "../util/bytes.ts";
 import type { Random } from "../util/random.ts";
 import { DiskError } from "./disk.ts";
 import type { DiskFile, DiskReason, OpenOptions } from "./disk.ts";
-import { isZero } from "./sim-content.ts";
+import { isSame, isZero } from "./sim-bytes.ts";
 import type { SimContent } from "./sim-content.ts";
 import type { SimEffect, SimKind, SimRequest } from "./sim-operations.ts";
 
 /** What an open file needs of its disk. */
 export interface SimFileHost {
   start<T>(request: SimRequest, effect: SimEffect<T>): Promise<T>;
-  /** Puts bytes into a content as far as there is room; throws `full` after that. */
-  put(content: SimContent, bytes: Uint8Array, position: number, path: string): void;
+  /** Where a write does not fit, puts what does into the cache and throws `full`. */
+  requireRoom(content: SimContent, bytes: Uint8Array, position: number, path: string): void;
 }
 
 /** @internal */
@@ -72,8 +71,12 @@ export class SimFile implements DiskFile {
     return this.#options.dataSync === true;
   }
 
-  put(bytes: Uint8Array, position: number): void {
-    this.#host.put(this.#content, bytes, position, this.path);
+  /** Puts bytes as far as there is room; `through` to the medium. Throws `full` after that. */
+  put(bytes: Uint8Array, position: number, through: boolean = false): void {
+    const content = this.#content;
+    this.#host.requireRoom(content, bytes, position, this.path);
+    if (through) content.writeThrough(bytes, position);
+    else content.write(bytes, position);
   }
 
   requireWritable(): void {
@@ -133,10 +136,7 @@ class Write extends FileEffect implements SimEffect<void> {
     const asked = this.#asked;
     assert(isKept(asked, this.#bytes), `the bytes of a write to ${file.path} were changed`);
     file.requireWritable();
-    file.put(asked, this.#position);
-    if (file.isDataSynced) {
-      file.content.syncRange(this.#position, this.#position + asked.length);
-    }
+    file.put(asked, this.#position, file.isDataSynced);
   }
 
   fail(effect: "none" | "some" | "all", reason: DiskReason): void {
@@ -237,5 +237,5 @@ function keep(bytes: Uint8Array): Uint8Array {
 }
 
 function isKept(kept: Uint8Array, bytes: Uint8Array): boolean {
-  return kept.buffer === ZEROS.buffer ? isZero(bytes) : equalBytes(kept, bytes);
+  return kept.buffer === ZEROS.buffer ? isZero(bytes) : isSame(kept, bytes);
 }

@@ -61,6 +61,15 @@ export class SimNames {
     return files.sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
+  /** Sectors that all live files take. */
+  get allocatedSectors(): number {
+    let sectors = 0;
+    for (const node of this.#live.values()) {
+      if (node !== "directory") sectors += node.allocatedSectors;
+    }
+    return sectors;
+  }
+
   /** Makes the names of a directory durable; `lost` forgets to. */
   sync(directory: string, lost: boolean): void {
     const rest: NameChange[] = [];
@@ -86,18 +95,22 @@ export class SimNames {
     }
   }
 
-  /** What is left after the power went. */
+  /** What is left after the power went. It takes over the files: these names are not used again. */
   afterPowerLoss(random: Random): SimNames {
     const kept = new Map(this.#durable);
     const keep = drawKeep(random);
     for (const change of this.#changes) if (keep()) apply(kept, change);
     const left = new SimNames();
-    const contents = new Map<SimContent, SimContent>();
+    const contents = new Set<SimContent>();
     for (const [path, node] of [...kept].sort(([a], [b]) => (a < b ? -1 : 1))) {
       if (!isReachable(kept, path)) continue;
-      const survivor = node === "directory" ? node : recall(contents, node, random);
-      left.#live.set(path, survivor);
-      left.#durable.set(path, survivor);
+      // One file, however many names it has.
+      if (node !== "directory" && !contents.has(node)) {
+        contents.add(node);
+        node.losePower(random);
+      }
+      left.#live.set(path, node);
+      left.#durable.set(path, node);
     }
     return left;
   }
@@ -106,7 +119,7 @@ export class SimNames {
     const copy = new SimNames();
     const contents = new Map<SimContent, SimContent>();
     const copied = (node: SimNode): SimNode =>
-      node === "directory" ? node : recall(contents, node, undefined);
+      node === "directory" ? node : copyOnce(contents, node);
     for (const [path, node] of this.#live) copy.#live.set(path, copied(node));
     for (const [path, node] of this.#durable) copy.#durable.set(path, copied(node));
     copy.#changes = this.#changes.map((change) => ({ ...change, node: copied(change.node) }));
@@ -141,15 +154,11 @@ function isReachable(names: ReadonlyMap<string, SimNode>, path: string): boolean
   return true;
 }
 
-/** The one copy (or survivor) of a content, however many names it has. */
-function recall(
-  contents: Map<SimContent, SimContent>,
-  node: SimContent,
-  random: Random | undefined,
-): SimContent {
+/** The one copy of a content, however many names it has. */
+function copyOnce(contents: Map<SimContent, SimContent>, node: SimContent): SimContent {
   let copy = contents.get(node);
   if (copy === undefined) {
-    copy = random === undefined ? node.copy() : node.afterPowerLoss(random);
+    copy = node.copy();
     contents.set(node, copy);
   }
   return copy;
