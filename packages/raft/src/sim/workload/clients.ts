@@ -84,13 +84,12 @@ abstract class Client implements ClientContext {
 
   /** Makes the next call. */
   protected begin(): void {
-    const call = this.trade.workload.next(this.random, this);
-    this.calls++;
-    this.#attempt(call, 1);
+    this.#attempt(this.trade.workload.next(this.random, this), 1);
   }
 
   #attempt(call: Call<unknown, unknown>, attempt: number): void {
     const member = this.#choice.next();
+    this.calls++;
     this.trade.harbour.call(member, call, this.#terms(), (operation) => {
       this.trade.workload.ended?.(operation);
       if (attempt < ATTEMPTS_MAX && this.#triesAgain(operation)) this.#again(call, attempt + 1);
@@ -108,7 +107,8 @@ abstract class Client implements ClientContext {
     this.#choice.leave();
     const backoffUs = between(this.random, BACKOFF_US.min, BACKOFF_US.max);
     this.trade.harbour.after(backoffUs, () => {
-      if (!this.trade.harbour.isOver) this.#attempt(call, attempt);
+      const { harbour, workload } = this.trade;
+      if (!harbour.isOver) this.#attempt(workload.again?.(call, this) ?? call, attempt);
     });
   }
 

@@ -10,7 +10,7 @@
 import type { Operation } from "../../testing/history.ts";
 import type { SequentialModel } from "../../testing/sequential-model.ts";
 import type { KvCommand, KvQuery } from "./kv-machine.ts";
-import { valueAfter } from "./kv-machine.ts";
+import { PIECES_MAX, valueAfter } from "./kv-machine.ts";
 
 /** What can be asked of one key. */
 export type KvInput = KvCommand | KvQuery;
@@ -21,8 +21,10 @@ export interface KvOutput {
   readonly ok: boolean;
   /** The revision that the key has afterwards; the same as `revision` where nothing changed. */
   readonly after: number;
-  /** What was found; undefined where it follows from other answers that the write happened. */
+  /** What was found; undefined where only other answers tell that the write happened. */
   readonly found: { readonly value: string | null; readonly revision: number } | undefined;
+  /** The value left behind, where others saw it and the caller did not hear. */
+  readonly made?: string | null;
 }
 
 /** What is known of one key; see the top of this file. */
@@ -67,7 +69,10 @@ function step(state: KvState, input: KvInput, output: KvOutput): KvState | undef
   const met = found(state, output.found);
   if (met === undefined) return undefined;
   if (input.type === "get") return met;
-  if (output.ok) return written(met, input, output.after);
+  if (output.ok) {
+    const state = written(met, input, output.after);
+    return output.made === undefined || output.made === state?.value ? state : undefined;
+  }
   return valueAfter(met.value, input) === undefined ? met : undefined;
 }
 
@@ -98,11 +103,14 @@ function covers(a: KvState, b: KvState): boolean {
 }
 
 /**
- * If one write only can have left a value that was seen, that write happened, at the revision that
- * was seen with the value and before whoever saw it had returned.
+ * What follows from the whole of the answers, so that the search has little left to try:
  *
- * A piece that is in no value that was seen or compared with cannot be told from another such piece:
- * all those of unknown outcome become one, so that the search does not try them in every order.
+ *  - If one write only can have made a piece that was seen last in a value, that write happened, at
+ *    the revision that was seen with it and before whoever saw it had returned.
+ *  - If a piece was only seen further in front, its write was one of the last changes before the
+ *    one that was seen. Nobody saw its revision, so a fraction stands for it.
+ *  - A piece that is in no value that was seen or compared with cannot be told from another such
+ *    piece: writes of unknown outcome that made one become equal, see `opaque`.
  */
 function settle(operations: readonly KvOperation[]): readonly KvOperation[] {
   const sightings = sightingsIn(operations);
@@ -114,21 +122,30 @@ function settle(operations: readonly KvOperation[]): readonly KvOperation[] {
     if (operation.outcome !== "unknown") return operation;
     const { input } = operation;
     const piece = pieceWritten(input);
+    // Deletes leave nothing that tells one from the other.
     if (piece === undefined) return operation;
-    if (!known.has(piece)) {
-      return { ...operation, input: { ...input, value: `|${unseen}` } as KvInput };
-    }
+    if (!known.has(piece)) return { ...operation, input: opaque(input, unseen) };
     const seen = sightings.get(piece);
     // Seen before it was written is for the search to find.
     if (seen === undefined || writers.get(piece) !== 1 || seen.returnAt < operation.callAt) {
       return operation;
     }
-    const output = { ok: true, after: seen.revision, found: undefined };
+    const output = { ok: true, after: seen.revision, found: undefined, made: seen.value };
     return { ...operation, outcome: "done", output, returnAt: seen.returnAt };
   });
 }
 
 const UNSEEN = "(never seen)";
+
+/**
+ * What a write did that nobody saw. Its value can only have been removed, replaced, or appended to
+ * when it was full, so a full value stands for it, whether it was put or appended. That allows one
+ * thing too many, an append that drops an unseen piece, and forbids nothing.
+ */
+function opaque(input: KvInput, piece: string): KvInput {
+  const value = `|${piece}`.repeat(PIECES_MAX);
+  return input.type === "cas" ? { ...input, value } : { type: "put", key: input.key, value };
+}
 
 /** Every piece of every value that was seen or compared with. */
 function piecesKnown(operations: readonly KvOperation[]): Set<string> {
@@ -144,25 +161,58 @@ function piecesKnown(operations: readonly KvOperation[]): Set<string> {
 }
 
 interface Sighting {
+  readonly value: string | null;
   readonly revision: number;
   /** When the first who saw it had returned. */
   returnAt: number;
 }
 
-/** Which values were seen, by their last pieces. */
-function sightingsIn(operations: readonly KvOperation[]): Map<string, Sighting> {
-  const sightings = new Map<string, Sighting>();
+/** Every version that was seen, once. */
+function versionsSeen(operations: readonly KvOperation[]): Sighting[] {
+  const versions = new Map<string, Sighting>();
   for (const operation of operations) {
-    if (operation.outcome !== "done") continue;
+    if (operation.outcome !== "done" || operation.output.found === undefined) continue;
     const { returnAt, output } = operation;
-    if (output.found === undefined || output.found.value === null) continue;
-    const piece = lastPiece(output.found.value);
-    const known = sightings.get(piece);
-    if (known === undefined) sightings.set(piece, { revision: output.found.revision, returnAt });
+    const { value, revision } = output.found!;
+    const name = `${revision} ${value}`;
+    const known = versions.get(name);
+    if (known === undefined) versions.set(name, { value, revision, returnAt });
     else known.returnAt = Math.min(known.returnAt, returnAt);
   }
-  return sightings;
+  return [...versions.values()];
 }
+
+/** For each piece that was seen: what its write left behind, when at the latest. */
+function sightingsIn(operations: readonly KvOperation[]): Map<string, Sighting> {
+  const last = new Map<string, Sighting>();
+  const inner = new Map<string, Sighting>();
+  for (const { value, revision, returnAt } of versionsSeen(operations)) {
+    if (value === null) continue;
+    const pieces = piecesOf(value);
+    let end = value.length;
+    for (let i = pieces.length - 1, before = 0; i >= 1; i--, before++) {
+      const into = before === 0 ? last : inner;
+      const left = { value: value.slice(0, end), revision: revision - before / FRACTIONS };
+      const known = into.get(pieces[i]!);
+      // Further in front there are as many versions as were seen: the first one says most.
+      if (known === undefined || known.revision > left.revision) {
+        into.set(pieces[i]!, {
+          ...left,
+          returnAt: Math.min(returnAt, known?.returnAt ?? returnAt),
+        });
+      } else known.returnAt = Math.min(known.returnAt, returnAt);
+      end -= pieces[i]!.length + 1;
+    }
+  }
+  for (const [piece, seen] of last) {
+    const within = inner.get(piece)?.returnAt ?? Infinity;
+    inner.set(piece, { ...seen, returnAt: Math.min(seen.returnAt, within) });
+  }
+  return inner;
+}
+
+/** More than there are pieces in a value. */
+const FRACTIONS = 2 * PIECES_MAX;
 
 function writersOf(operations: readonly KvOperation[]): Map<string, number> {
   const writers = new Map<string, number>();

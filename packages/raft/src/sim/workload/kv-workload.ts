@@ -2,9 +2,9 @@
  * What the clients of the key-value machine do: writes and reads of few keys, most of them hot, some
  * with names that have broken programs before.
  *
- * A value is one piece: "|", the client, the number of its call, ":", then a filler without "|". So
- * a value says which call wrote it, and an appended value which calls, in which order. A call that
- * is tried again as a new operation keeps its value.
+ * A value is one piece: "|", the client, the number of its operation, ":", then a filler without "|". So
+ * a value says which operation wrote it, and an appended value which ones, in which order. A call that
+ * is tried again is a new operation and gets a new value, so that both can be told apart.
  */
 import type { Random } from "../../util/random.ts";
 import type { SimOperation } from "../observer.ts";
@@ -69,6 +69,13 @@ export class KvWorkload implements Workload<KvCommand, KvQuery> {
     return { kind: "write", command: this.#command(random, client, key) };
   }
 
+  again(call: Call<KvCommand, KvQuery>, client: ClientContext): Call<KvCommand, KvQuery> {
+    if (call.kind !== "write" || call.command.type === "delete") return call;
+    const { value } = call.command;
+    const again = tagOf(client) + value.slice(value.indexOf(":") + 1);
+    return { kind: "write", command: { ...call.command, value: again } };
+  }
+
   ended(operation: SimOperation): void {
     // What an old member says is no good ground to build on.
     if (operation.outcome !== "done" || operation.kind === "local-read") return;
@@ -85,7 +92,7 @@ export class KvWorkload implements Workload<KvCommand, KvQuery> {
   #command(random: Random, client: ClientContext, key: string): KvCommand {
     const kind = random.below(10);
     if (kind === 0) return { type: "delete", key };
-    const tag = `|${client.name}.${client.calls}:`;
+    const tag = tagOf(client);
     if (kind <= 3) return { type: "append", key, value: tag + filler(random, SHORT_FILLER_MAX) };
     const { valueBytesMax } = this.#options;
     const long = chance(random, 300) ? valueBytesMax : SHORT_FILLER_MAX;
@@ -98,6 +105,10 @@ export class KvWorkload implements Workload<KvCommand, KvQuery> {
     if (chance(random, KNOWING_SHARE)) return this.#heard.get(key) ?? null;
     return pick(random, [null, "", "|never:written"]);
   }
+}
+
+function tagOf({ name, calls }: ClientContext): string {
+  return `|${name}.${calls}:`;
 }
 
 /** Every second key is hostile, until there are no more of those. */

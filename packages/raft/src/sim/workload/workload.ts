@@ -17,7 +17,7 @@ export type Call<Command, Query> =
 export interface ClientContext {
   /** Unique in a run. */
   readonly name: string;
-  /** How many calls this client was given before: with the name it makes values unique. */
+  /** How many operations this client has made before: with the name it makes values unique. */
   readonly calls: number;
 }
 
@@ -25,6 +25,8 @@ export interface ClientContext {
 export interface Workload<Command, Query> {
   /** The next call of a client; draws from `random`. */
   next(random: Random, client: ClientContext): Call<Command, Query>;
+  /** The same call as a new operation, for one that failed. Default: the call as it is. */
+  again?(call: Call<Command, Query>, client: ClientContext): Call<Command, Query>;
   /** An operation has ended: later calls may build on what was heard. */
   ended?(operation: SimOperation): void;
 }
