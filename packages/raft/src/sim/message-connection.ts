@@ -44,7 +44,11 @@ export class Connection {
   /** The dialer is being told of the end. */
   isHangingUp = false;
 
-  constructor(dialer: MessageLink, ends: { from: string; to: string }, paths: [MessagePath, MessagePath]) {
+  constructor(
+    dialer: MessageLink,
+    ends: { from: string; to: string },
+    paths: [MessagePath, MessagePath],
+  ) {
     this.dialer = dialer;
     this.from = ends.from;
     this.to = ends.to;

@@ -174,7 +174,10 @@ export class MessageNetwork implements SimNetwork {
 
   /** @internal Connects; how it goes is told to the link. */
   dial(link: MessageLink, from: string, to: string): Connection {
-    const paths: [MessagePath, MessagePath] = [this.#paths.get(from, to), this.#paths.get(to, from)];
+    const paths: [MessagePath, MessagePath] = [
+      this.#paths.get(from, to),
+      this.#paths.get(to, from),
+    ];
     const connection = new Connection(link, { from, to }, paths);
     this.#connections.add(connection);
     this.#carry(connection, connection.out, () => {
