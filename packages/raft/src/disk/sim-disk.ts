@@ -19,6 +19,7 @@ import { SeededRandom } from "../util/random.ts";
 import { DiskError } from "./disk.ts";
 import type { Disk, DiskFile, DiskLock, OpenOptions } from "./disk.ts";
 import { parentOf } from "./path.ts";
+import { KeptBytes } from "./sim-bytes.ts";
 import { SECTOR_BYTES, SimContent } from "./sim-content.ts";
 import { SimFile } from "./sim-file.ts";
 import type { SimFileHost } from "./sim-file.ts";
@@ -50,6 +51,7 @@ export class SimDisk implements Disk {
   readonly #random: Random;
   readonly #operations: SimOperations;
   readonly #host: SimFileHost;
+  readonly #kept: KeptBytes = new KeptBytes();
   readonly #locks: Set<string> = new Set();
   #names: SimNames = new SimNames();
   #atMark: (() => void) | undefined;
@@ -69,6 +71,7 @@ export class SimDisk implements Disk {
     });
     this.#host = {
       start: (request, effect) => this.#operations.start(request, effect),
+      keep: (bytes) => this.#kept.keep(bytes),
       requireRoom: (content, bytes, position, path) =>
         this.#requireRoom(content, bytes, position, path),
     };

@@ -5,13 +5,15 @@ import { assert } from "../util/assert.ts";
 import type { Random } from "../util/random.ts";
 import { DiskError } from "./disk.ts";
 import type { DiskFile, DiskReason, OpenOptions } from "./disk.ts";
-import { isSame, isZero } from "./sim-bytes.ts";
+import { isKept } from "./sim-bytes.ts";
 import type { SimContent } from "./sim-content.ts";
 import type { SimEffect, SimKind, SimRequest } from "./sim-operations.ts";
 
 /** What an open file needs of its disk. */
 export interface SimFileHost {
   start<T>(request: SimRequest, effect: SimEffect<T>): Promise<T>;
+  /** A copy of bytes as they are now, for the time of a write. */
+  keep(bytes: Uint8Array): Uint8Array;
   /** Where a write does not fit, puts what does into the cache and throws `full`. */
   requireRoom(content: SimContent, bytes: Uint8Array, position: number, path: string): void;
 }
@@ -79,6 +81,10 @@ export class SimFile implements DiskFile {
     else content.write(bytes, position);
   }
 
+  keep(bytes: Uint8Array): Uint8Array {
+    return this.#host.keep(bytes);
+  }
+
   requireWritable(): void {
     if (this.#options.mode !== "read") return;
     throw new DiskError("access", this.path, "was opened for reading only");
@@ -127,7 +133,7 @@ class Write extends FileEffect implements SimEffect<void> {
   constructor(file: SimFile, bytes: Uint8Array, position: number) {
     super(file);
     this.#bytes = bytes;
-    this.#asked = keep(bytes);
+    this.#asked = file.keep(bytes);
     this.#position = position;
   }
 
@@ -223,19 +229,4 @@ class Size extends FileEffect implements SimEffect<number> {
   run(): number {
     return this.file.content.size;
   }
-}
-
-const LARGE_BYTES = 4_096;
-/** Shared by all writes of nothing but zeros: so a segment is prepared. */
-const ZEROS: Uint8Array = new Uint8Array(262_144);
-
-/** The bytes as they are now; not copied where they are many zeros. */
-function keep(bytes: Uint8Array): Uint8Array {
-  const { length } = bytes;
-  const isZeros = length >= LARGE_BYTES && length <= ZEROS.length && isZero(bytes);
-  return isZeros ? ZEROS.subarray(0, length) : bytes.slice();
-}
-
-function isKept(kept: Uint8Array, bytes: Uint8Array): boolean {
-  return kept.buffer === ZEROS.buffer ? isZero(bytes) : isSame(kept, bytes);
 }
