@@ -1,13 +1,12 @@
 /**
  * Commands of the key-value machine as bytes.
  *
- * Layout: u8 type, then its texts. A text is a u32, twice its length plus 1 where its units need
- * two bytes, then the units: one byte each where all are below 256, else two. So every text of
- * JavaScript survives, lone surrogates included, which UTF-8 would replace. An absent text is the
- * u32 of all ones.
+ * Layout: u8 type, then its texts. A text is a u32, twice its length plus 1 where it is wide, then
+ * its units: one byte each where all are ASCII, else two. So every text of JavaScript survives,
+ * lone surrogates included, which UTF-8 would replace. An absent text is the u32 of all ones.
  */
 import type { Codec } from "../../machine/state-machine.ts";
-import { BytesError, readU32, writeU32 } from "../../util/bytes.ts";
+import { BytesError, fromUtf8, readU32, writeU32 } from "../../util/bytes.ts";
 import type { KvCommand } from "./kv-machine.ts";
 
 const PUT = 1;
@@ -17,8 +16,10 @@ const DELETE = 4;
 const TYPES = { put: PUT, append: APPEND, cas: CAS, delete: DELETE } as const;
 
 const ABSENT = 0xffff_ffff;
-/** Arguments of one call: far below what any engine takes. */
-const UNITS_AT_ONCE = 4_096;
+/** Texts up to this length are cheaper to handle unit by unit than by a call into the engine. */
+const SHORT = 24;
+
+const encoder = new TextEncoder();
 
 /** The codec of {@link KvCommand}. */
 export const kvCodec: Codec<KvCommand> = {
@@ -61,7 +62,7 @@ export const kvCodec: Codec<KvCommand> = {
 };
 
 function isWide(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0xff) return true;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return true;
   return false;
 }
 
@@ -81,6 +82,10 @@ function writeText(bytes: Uint8Array, at: number, text: string | null | undefine
   const wide = isWide(text);
   writeU32(bytes, at, 2 * text.length + (wide ? 1 : 0));
   let to = at + 4;
+  if (!wide && text.length > SHORT) {
+    encoder.encodeInto(text, bytes.subarray(to));
+    return to + text.length;
+  }
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     bytes[to++] = unit;
@@ -108,7 +113,7 @@ class TextReader {
     const head = readU32(this.#bytes, this.#take(4));
     if (head === ABSENT) return null;
     const length = head >>> 1;
-    return head % 2 === 1 ? this.#wide(length) : this.#narrow(length);
+    return head % 2 === 1 ? this.#wide(length) : this.#ascii(length);
   }
 
   end(): void {
@@ -116,26 +121,20 @@ class TextReader {
     if (left !== 0) throw new BytesError(`${left} bytes too many`);
   }
 
-  #narrow(length: number): string {
-    const end = this.#take(length) + length;
+  #ascii(length: number): string {
+    const start = this.#take(length);
+    const end = start + length;
+    if (length > SHORT) return fromUtf8(this.#bytes.subarray(start, end));
     let text = "";
-    for (let from = end - length; from < end; from += UNITS_AT_ONCE) {
-      text += String.fromCharCode(
-        ...this.#bytes.subarray(from, Math.min(end, from + UNITS_AT_ONCE)),
-      );
-    }
+    for (let at = start; at < end; at++) text += String.fromCharCode(this.#bytes[at]!);
     return text;
   }
 
   #wide(length: number): string {
-    const start = this.#take(2 * length);
-    const units = new Uint16Array(length);
-    for (let i = 0; i < length; i++) {
-      units[i] = this.#bytes[start + 2 * i]! | (this.#bytes[start + 2 * i + 1]! << 8);
-    }
+    const end = this.#take(2 * length) + 2 * length;
     let text = "";
-    for (let from = 0; from < length; from += UNITS_AT_ONCE) {
-      text += String.fromCharCode(...units.subarray(from, from + UNITS_AT_ONCE));
+    for (let at = end - 2 * length; at < end; at += 2) {
+      text += String.fromCharCode(this.#bytes[at]! | (this.#bytes[at + 1]! << 8));
     }
     return text;
   }

@@ -167,19 +167,18 @@ interface Sighting {
   returnAt: number;
 }
 
-/** Every version that was seen, once. */
-function versionsSeen(operations: readonly KvOperation[]): Sighting[] {
-  const versions = new Map<string, Sighting>();
+/** Every version that was seen, once. Two values at one revision are for the search to find. */
+function versionsSeen(operations: readonly KvOperation[]): Iterable<Sighting> {
+  const versions = new Map<number, Sighting>();
   for (const operation of operations) {
     if (operation.outcome !== "done" || operation.output.found === undefined) continue;
     const { returnAt, output } = operation;
     const { value, revision } = output.found!;
-    const name = `${revision} ${value}`;
-    const known = versions.get(name);
-    if (known === undefined) versions.set(name, { value, revision, returnAt });
-    else known.returnAt = Math.min(known.returnAt, returnAt);
+    const known = versions.get(revision);
+    if (known === undefined) versions.set(revision, { value, revision, returnAt });
+    else if (known.value === value) known.returnAt = Math.min(known.returnAt, returnAt);
   }
-  return [...versions.values()];
+  return versions.values();
 }
 
 /** For each piece that was seen: what its write left behind, when at the latest. */
