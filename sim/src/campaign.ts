@@ -2,6 +2,8 @@
  * Many seeds on all cores. Fresh seeds are a random first one and those behind it, so that a whole
  * campaign can be repeated by one number.
  *
+ * Ctrl-C ends it early: runs that have begun are finished, and the table is printed.
+ *
  * Every fiftieth seed is run twice, and both runs must be the same to the last event. The first
  * failure is made smaller by itself, for a minute at most; after some failures the campaign ends,
  * because more of them say nothing new.
@@ -32,6 +34,7 @@ type RunTask = Extract<SeedTask, { type: "run" }>;
 export async function runCampaign(command: CampaignCommand): Promise<boolean> {
   const campaign = new Campaign(command);
   if (!command.json) process.stdout.write(`${campaign.title}\n`);
+  process.once("SIGINT", () => campaign.stop());
   await runPool(campaign, { jobs: campaign.jobs, taskSeconds: RUN_SECONDS_MAX });
   const seconds = campaign.end();
   const smaller = await shrinkFirst(campaign.failures);
@@ -49,6 +52,7 @@ class Campaign {
   readonly failures: Failure[] = [];
   readonly #line: LiveLine = new LiveLine(process.stderr);
   readonly #begun = performance.now();
+  #isStopped = false;
   #given = 0;
   #done = 0;
 
@@ -68,11 +72,17 @@ class Campaign {
 
   next(): RunTask | undefined {
     const { seeds, seconds, profile } = this.command;
-    if (this.#given === seeds || this.failures.length >= FAILURES_MAX) return undefined;
+    if (this.#isStopped || this.#given === seeds || this.failures.length >= FAILURES_MAX)
+      return undefined;
     if (seconds !== undefined && this.#seconds() >= seconds) return undefined;
     const number = this.#given++;
     const seed = (this.firstSeed + number) % SEEDS;
     return { type: "run", seed, profile, twice: number % TWICE_EVERY === TWICE_EVERY - 1 };
+  }
+
+  /** No further seed is begun. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   answered(task: RunTask, answer: SeedAnswer): void {

@@ -42,9 +42,15 @@ export async function runMutations(command: MutationsCommand): Promise<boolean> 
     return true;
   }
   const directory = mkdtempSync(join(tmpdir(), "quorate-mutants-"));
+  const interrupted = (): void => {
+    removeMutant(directory);
+    process.exit(130);
+  };
+  process.once("SIGINT", interrupted);
   try {
     return await new Check(directory, command, mutations).run();
   } finally {
+    process.off("SIGINT", interrupted);
     removeMutant(directory);
   }
 }
