@@ -84,6 +84,16 @@ describe("single messages", () => {
     expect(net.rounds("b")).toEqual(Array.from({ length: 200 }, (_, i) => i));
   });
 
+  test("are lost as before once the paths alone are healed", async () => {
+    const net = await world({ lossShare: 300 }).open("a", "b");
+    net.network.cut("a:1", "b:1");
+    net.network.healPaths();
+    for (let round = 0; round < 200; round++) net.send("a", "b", round);
+    await net.run(100);
+    expect(net.rounds("b").length).toBeGreaterThan(100);
+    expect(net.rounds("b").length).toBeLessThan(180);
+  });
+
   test("of one turn keep their order over a path that becomes faster", async () => {
     const net = await world().open("a", "b");
     net.network.slow("a:1", "b:1", 50_000);

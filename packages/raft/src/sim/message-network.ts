@@ -117,11 +117,15 @@ export class MessageNetwork implements SimNetwork {
     this.#heal(this.#paths.get(from, to));
   }
 
-  healAll(): void {
+  healPaths(): void {
     for (const path of this.#paths.all()) {
       path.extraUs = 0;
       this.#heal(path);
     }
+  }
+
+  healAll(): void {
+    this.healPaths();
     this.#tailBelow -= this.#twiceBelow;
     this.#lostBelow = 0;
     this.#twiceBelow = 0;
@@ -360,6 +364,10 @@ export class MessageNetwork implements SimNetwork {
       return;
     }
     if (acceptor === undefined || acceptor.isGone || !acceptor.hears(connection)) {
+      // If the dialer cannot be told, it notices the silence.
+      connection.isDoomed = true;
+      this.#suspect(connection);
+      this.#lose(packet);
       this.hangUp(connection, "connection reset");
       return;
     }

@@ -215,6 +215,20 @@ describe.each(MODES)("%s", (_mode, make) => {
     expect(world.at("a").host.disconnectedFrom).toEqual(["b"]);
   });
 
+  test("nothing stays queued for a process that is gone, though nobody could tell of it", async () => {
+    const world = await open();
+    await world.run(2_000);
+    world.network.slow("a:1", "b:1", 10_000);
+    world.send("a", "b", 1);
+    world.network.stall("b:1", "a:1");
+    world.kill("b");
+    await world.run(100);
+    world.network.healAll();
+    await world.run(4_000);
+    expect(world.at("a").transport.status()[0]?.queuedBytes).toBe(0);
+    expect(world.at("a").host.disconnectedFrom).toEqual(["b"]);
+  });
+
   test("a process that stands still hears everything afterwards, in order", async () => {
     const world = await open();
     const { process, host } = world.at("b");

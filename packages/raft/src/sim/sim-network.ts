@@ -63,6 +63,8 @@ export interface SimNetwork {
   heal(from: string, to: string): void;
   /** Ends the connections between the two, in both directions, at once. */
   reset(a: string, b: string): void;
+  /** Ends every cut, stall and delay; messages are lost and doubled as before. */
+  healPaths(): void;
   /** Ends every cut, stall and delay, and loses and duplicates nothing from now on. */
   healAll(): void;
   /** Decides about every message that leaves; for scenarios. Undefined ends it. */

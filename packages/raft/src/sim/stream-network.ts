@@ -117,6 +117,10 @@ export class StreamNetwork implements SimNetwork, StreamWorld, Wire {
 
   healAll(): void {
     this.#lossShare = 0;
+    this.healPaths();
+  }
+
+  healPaths(): void {
     for (const path of this.#paths.all()) {
       path.fault = undefined;
       path.extraUs = 0;
