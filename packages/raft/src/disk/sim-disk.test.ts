@@ -198,6 +198,28 @@ describe("power loss", () => {
     expect(() => disk.crash(new SeededRandom(2))).toThrow(/dead already/);
   });
 
+  test("settles nothing where it is to be silent, and says at once that it came", async () => {
+    const disk = await madeDisk(new SimDisk({ silentDeath: true }));
+    const file = await disk.open("/data/a", { mode: "create", urgent: true });
+    let settled = 0;
+    let deaths = 0;
+    const watch = (promise: Promise<unknown>): void => {
+      const count = (): void => void settled++;
+      promise.then(count, count);
+    };
+    disk.dieAt(disk.operations + 2, new SeededRandom(1), "kill", () => deaths++);
+    watch(disk.list(DIR));
+    watch(disk.exists(DIR));
+    expect(deaths).toBe(0);
+    watch(file.write(filled(1, 1), 0));
+    expect(deaths).toBe(1);
+    watch(file.sync());
+    watch(disk.list(DIR));
+    for (let i = 0; i < 20; i++) await Promise.resolve();
+    expect(settled).toBe(0);
+    expect(await disk.successor!.list(DIR)).toEqual(["a"]);
+  });
+
   test("is the same for the same seed", async () => {
     const run = async (seed: number): Promise<string> => {
       const disk = await madeDisk();
