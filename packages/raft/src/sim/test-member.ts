@@ -1,0 +1,239 @@
+/**
+ * One member of a test cluster: its replica, its machine, and what can be done to it.
+ *
+ * The replica handed out is the one of the present life, behind a face that lets time pass while a
+ * call waits, and that ends the calls which die with their process: a real caller would have died
+ * as well, but a test lives on and must not wait for ever.
+ */
+import type { MemberId } from "../core/configuration.ts";
+import type { ResultOf, StateMachine } from "../machine/state-machine.ts";
+import type {
+  CallOptions,
+  ReadOptions,
+  Replica,
+  ReplicaEvent,
+  ReplicaEventOf,
+  ReplicaEventType,
+  ReplicaStatus,
+} from "../runtime/replica.ts";
+import { QuorateError } from "../util/error.ts";
+import type { DeathKind } from "./observer.ts";
+import type { SimMember } from "./sim-member.ts";
+import type { SimWorld } from "./sim-world.ts";
+import type { TestTime } from "./test-time.ts";
+import type { NumberedCommand } from "./workload/sim-codec.ts";
+
+/** A member as a test sees it. */
+export interface TestMember<Command, Query> {
+  readonly id: MemberId;
+  /** `failed`: its replica stopped by itself, and its process ended. */
+  readonly state: "down" | "starting" | "up" | "paused" | "failed" | "lost";
+  /**
+   * The replica of the present life. After a restart this is another one.
+   *
+   * @throws QuorateError CLOSED while the member is down.
+   */
+  readonly replica: Replica<Command, Query>;
+  /** The machine of the present life; undefined while the member is down. */
+  readonly machine: StateMachine<Command, Query> | undefined;
+  /** Why its replica stopped by itself or would not start; undefined where it did neither. */
+  readonly failure: QuorateError | undefined;
+  /**
+   * The process dies at once: with the power, which takes what was not synced (default), or alone.
+   * Calls that wait end: writes as OUTCOME_UNKNOWN, others as CLOSED.
+   */
+  crash(how?: "power" | "kill"): void;
+  /** Closes the replica in an orderly way; the process ends. */
+  stop(): Promise<void>;
+  /** Starts a process on what the disk holds, with a new machine. Nothing happens if one runs. */
+  start(): Promise<void>;
+  /** The process stands still, as under SIGSTOP; nobody is told. */
+  pause(): void;
+  resume(): void;
+}
+
+/** What a member is made from. */
+export interface TestMemberParts {
+  readonly world: SimWorld;
+  readonly member: SimMember;
+  readonly time: TestTime;
+}
+
+/** {@link TestMember} over a simulated one. */
+export class SimTestMember<Command, Query> implements TestMember<Command, Query> {
+  readonly #parts: TestMemberParts;
+  #face: ReplicaFace<Command, Query> | undefined;
+  failure: QuorateError | undefined;
+
+  constructor(parts: TestMemberParts) {
+    this.#parts = parts;
+  }
+
+  get id(): MemberId {
+    return this.#parts.member.id;
+  }
+
+  get state(): TestMember<Command, Query>["state"] {
+    return this.#parts.member.state;
+  }
+
+  get machine(): StateMachine<Command, Query> | undefined {
+    return this.#parts.member.machine as StateMachine<Command, Query> | undefined;
+  }
+
+  get replica(): Replica<Command, Query> {
+    const { replica } = this.#parts.member;
+    if (replica === undefined) {
+      throw new QuorateError("CLOSED", `${this.id} is ${this.state}: it has no replica`);
+    }
+    if (this.#face?.inner !== replica) this.#face = new ReplicaFace(this.#parts, replica);
+    return this.#face;
+  }
+
+  crash(how: "power" | "kill" = "power"): void {
+    this.#parts.member.die(how);
+  }
+
+  async stop(): Promise<void> {
+    this.resume();
+    const { member, time } = this.#parts;
+    if (member.state !== "up") return;
+    await time.during(new Promise<void>((resolve) => member.close(resolve)));
+  }
+
+  async start(): Promise<void> {
+    const { world, member, time } = this.#parts;
+    if (member.process !== undefined) return;
+    this.failure = undefined;
+    member.start();
+    const { process } = member;
+    const isThere = (): boolean => member.state !== "starting" || member.process !== process;
+    await time.during(
+      new Promise<void>((resolve) => {
+        const look = (): void => {
+          if (isThere()) resolve();
+          else world.schedule.after(LOOK_US, look);
+        };
+        look();
+      }),
+    );
+    // Looked at anew: the start may have failed.
+    const failure = this.failure as QuorateError | undefined;
+    if (failure !== undefined) throw failure;
+  }
+
+  pause(): void {
+    this.#parts.member.pause();
+  }
+
+  resume(): void {
+    this.#parts.member.resume();
+    this.#parts.time.wake();
+  }
+
+  /** The process has ended: whoever waits for it is told. */
+  died(how: DeathKind): void {
+    const face = this.#face;
+    this.#face = undefined;
+    if (face === undefined) return;
+    if (how === "power" || how === "kill") face.died();
+    // A replica that ends by itself has told its callers, who hear it in a moment.
+    else this.#parts.world.schedule.after(MS, () => face.died());
+  }
+}
+
+const MS = 1_000;
+/** How often a start is looked at. */
+const LOOK_US = 100;
+
+/** A call that waits: how it ends where its process dies. */
+type Abandon = () => void;
+
+/** The face of one life's replica. */
+class ReplicaFace<Command, Query> implements Replica<Command, Query> {
+  readonly inner: Replica<NumberedCommand<unknown>, unknown>;
+  readonly #parts: TestMemberParts;
+  readonly #waiting: Set<Abandon> = new Set();
+
+  constructor(parts: TestMemberParts, inner: Replica<NumberedCommand<unknown>, unknown>) {
+    this.#parts = parts;
+    this.inner = inner;
+  }
+
+  get id(): MemberId {
+    return this.inner.id;
+  }
+
+  get isLeader(): boolean {
+    return this.inner.isLeader;
+  }
+
+  write<C extends Command>(command: C, options?: CallOptions): Promise<ResultOf<C, Command>> {
+    const { world } = this.#parts;
+    const operation = ++world.operations;
+    return this.#call("OUTCOME_UNKNOWN", () =>
+      this.inner.write({ operation, command }, options),
+    ) as Promise<ResultOf<C, Command>>;
+  }
+
+  read<Q extends Query>(query: Q, options?: ReadOptions): Promise<ResultOf<Q, Query>> {
+    return this.#call("CLOSED", () => this.inner.read(query, options)) as Promise<
+      ResultOf<Q, Query>
+    >;
+  }
+
+  leader(options?: CallOptions): Promise<MemberId> {
+    return this.#call("CLOSED", () => this.inner.leader(options));
+  }
+
+  status(): ReplicaStatus {
+    return this.inner.status();
+  }
+
+  on<T extends ReplicaEventType>(
+    type: T,
+    listener: (event: ReplicaEventOf<T>) => void,
+  ): () => void {
+    return this.inner.on(type, listener);
+  }
+
+  onAny(listener: (event: ReplicaEvent) => void): () => void {
+    return this.inner.onAny(listener);
+  }
+
+  close(): Promise<void> {
+    const { member } = this.#parts;
+    if (member.replica !== this.inner) return Promise.resolve();
+    return this.#call("CLOSED", () => new Promise<void>((resolve) => member.close(resolve)));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  died(): void {
+    for (const abandon of this.#waiting) abandon();
+    this.#waiting.clear();
+  }
+
+  /** Makes the call in the process of the member: now, or when it goes on. */
+  #call<T>(code: "OUTCOME_UNKNOWN" | "CLOSED", make: () => Promise<T>): Promise<T> {
+    const { member, time } = this.#parts;
+    const { process } = member;
+    const promise = new Promise<T>((resolve, reject) => {
+      const abandon = (): void =>
+        reject(new QuorateError(code, `the process of ${this.id} has ended`));
+      if (process === undefined || member.replica !== this.inner) {
+        reject(new QuorateError("CLOSED", `the process of ${this.id} has ended`));
+        return;
+      }
+      this.#waiting.add(abandon);
+      process.enter(() => {
+        make()
+          .then(resolve, reject)
+          .finally(() => this.#waiting.delete(abandon));
+      });
+    });
+    return time.during(promise);
+  }
+}
