@@ -1,15 +1,16 @@
 /**
  * Those who make calls. Closed clients wait for each answer and think before the next call; open
- * ones call at a fixed rate whatever comes back, so that long tails of uncommitted entries build up
- * behind a leader that cannot commit.
+ * ones call at a fixed rate whatever comes back, so that long tails of uncommitted entries build
+ * up behind a leader that cannot commit.
  *
- * A client knows the members and whether a process listens there, as anybody finds out who connects;
- * it does not know who leads, nor whether a process stands still. It stays with a member for some
- * calls and then takes another one.
+ * A client knows the members and whether a process listens there, as anybody finds out who
+ * connects; it does not know who leads, nor whether a process stands still. It stays with a member
+ * for some calls and then takes another one.
  *
  * After `not-done` the same call is tried again, at another member, as a new operation: the first
  * one promised to have no effect. After `unknown` a client goes on, and sometimes tries again all
- * the same, as impatient programs do: then both may take effect, and two operations account for it.
+ * the same, as impatient programs do: then both may take effect, and two operations account for
+ * it.
  *
  * Every client draws from a stream of its own, so one more client leaves the others as they were.
  */

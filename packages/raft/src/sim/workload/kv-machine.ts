@@ -1,13 +1,13 @@
 /**
  * The simulator's own state machine: a map from keys to values that shows as much as it can.
  *
- * Every answer tells what was found: the value and its revision, the index of the command that made
- * it. A deleted key keeps the revision of its deletion. So a history of answers leaves little room
- * for a wrong order to hide in. Revisions of a key never fall.
+ * Every answer tells what was found: the value and its revision, the index of the command that
+ * made it. A deleted key keeps the revision of its deletion. So a history of answers leaves little
+ * room for a wrong order to hide in. Revisions of a key never fall.
  *
- * A value is a list of pieces, each begun by "|" (see kv-workload.ts); `append` adds one, and begins
- * anew where the list is long, so that values stay bounded. Everything is in a Map: keys may be
- * called `__proto__`.
+ * A value is a list of pieces, each begun by "|" (see kv-workload.ts); `append` adds one, and
+ * begins anew where the list is long, so that values stay bounded. Everything is in a Map: keys
+ * may be called `__proto__`.
  */
 import type { Applied, StateMachine } from "../../machine/state-machine.ts";
 import { fromUtf8 } from "../../util/bytes.ts";

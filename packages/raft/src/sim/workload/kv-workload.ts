@@ -1,10 +1,11 @@
 /**
- * What the clients of the key-value machine do: writes and reads of few keys, most of them hot, some
- * with names that have broken programs before.
+ * What the clients of the key-value machine do: writes and reads of few keys, most of them hot,
+ * some with names that have broken programs before.
  *
- * A value is one piece: "|", the client, the number of its operation, ":", then a filler without "|". So
- * a value says which operation wrote it, and an appended value which ones, in which order. A call that
- * is tried again is a new operation and gets a new value, so that both can be told apart.
+ * A value is one piece: "|", the client, the number of its operation, ":", then a filler without
+ * "|". So a value says which operation wrote it, and an appended value which ones, in which order.
+ * A call that is tried again is a new operation and gets a new value, so that both can be told
+ * apart.
  */
 import type { Random } from "../../util/random.ts";
 import type { SimOperation } from "../observer.ts";
