@@ -72,8 +72,12 @@ const LOADS: readonly Load[] = [
  * ```
  */
 export function drawOptions(seed: number, profile: Profile = "swarm"): SimOptions {
+  return drawFrom(seed, traitsOf(profile));
+}
+
+/** As {@link drawOptions}, for traits that are no profile. */
+export function drawFrom(seed: number, traits: Traits): SimOptions {
   const streams = new RandomStreams(seed);
-  const traits = traitsOf(profile);
   const random = streams.stream("options");
   const members = pick(random, traits.members);
   const isQuiet = chance(random, traits.quietShare);

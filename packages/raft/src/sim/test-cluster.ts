@@ -108,7 +108,7 @@ class SimTestCluster<Command, Query> implements TestCluster<Command, Query> {
     const { machine, codec, time = "virtual" } = options;
     const world = new TestWorld(optionsOf(options), {
       machine: machine as unknown as () => StateMachine<never, never>,
-      codec: (codec ?? jsonCodec<Command>()) as Codec<unknown>,
+      codec: codec ?? jsonCodec<Command>(),
     });
     this.#world = world;
     this.#time = time === "real" ? new RealTime(world) : new VirtualTime(world);

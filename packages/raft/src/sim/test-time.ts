@@ -135,7 +135,7 @@ export class RealTime implements TestTime {
 
   constructor(world: SimWorld) {
     this.#world = world;
-    this.#host = globalThis as unknown as Host;
+    this.#host = globalThis;
     this.#startMs = this.#host.performance.now();
   }
 
