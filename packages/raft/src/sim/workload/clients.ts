@@ -51,13 +51,15 @@ export function startClients(
   random: Random,
 ): void {
   const trade: Trade = { harbour, workload, options };
-  // All closed ones draw before the open ones do, one draw each.
+  // A source for each kind: how many there are of one is nothing to the other.
+  const closed = ownStream(random);
+  const open = ownStream(random);
   for (let i = 1; i <= options.closed; i++) {
-    new ClosedClient(trade, `c${i}`, ownStream(random)).start();
+    new ClosedClient(trade, `c${i}`, ownStream(closed)).start();
   }
   if (options.openPerSecond <= 0) return;
   for (let i = 1; i <= options.open; i++) {
-    new OpenClient(trade, `o${i}`, ownStream(random)).start();
+    new OpenClient(trade, `o${i}`, ownStream(open)).start();
   }
 }
 
