@@ -1,9 +1,9 @@
 /**
  * What travels in message mode, and over what.
  *
- * A {@link Connection} is one dial of one process to another. It is over for its dialer as soon as that lets go of it;
- * what is under way by then still arrives, as bytes in a kernel would, until the accepting process
- * is gone or the same peer has connected anew.
+ * A {@link Connection} is one dial of one process to another. It is over for its dialer as soon as
+ * that lets go of it; what is under way by then still arrives, as bytes in a kernel would, until
+ * the accepting process is gone or the same peer has connected anew.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";

@@ -1,4 +1,6 @@
-/** What both modes of the network have in common: faults, deaths, rules, and nothing left behind. */
+/**
+ * What both modes of the network have in common: faults, deaths, rules, and nothing left behind.
+ */
 import { describe, expect, test } from "vitest";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { MessageNetwork } from "./message-network.ts";
