@@ -46,11 +46,11 @@ export async function runMutations(command: MutationsCommand): Promise<boolean> 
     removeMutant(directory);
     process.exit(130);
   };
-  process.once("SIGINT", interrupted);
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   try {
     return await new Check(directory, command, mutations).run();
   } finally {
-    process.off("SIGINT", interrupted);
+    process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
     removeMutant(directory);
   }
 }
