@@ -1,7 +1,5 @@
 /**
- * Old bytes that look like new ones: what recovery must not take for the end of the log.
- *
- * Both stories end when the core has begun: what it recovered is what they are about.
+ * Old bytes that look like new ones: what recovery must not take for a part of the log.
  */
 import { Director } from "quorate/sim";
 import type { Scenario } from "../scenario.ts";
@@ -15,10 +13,21 @@ export const scenarios: readonly Scenario[] = [
       "the last new one.",
     run: recycledSegment,
   },
+  {
+    name: "leftover-of-a-torn-write",
+    text:
+      "Of a torn write the second record is on the medium and the first is not; a later write ends " +
+      "exactly where it stands: it must not follow that.",
+    run: leftoverOfTornWrite,
+  },
 ];
 
 /** Small, so that a few writes fill several: about six of the writes below. */
 const SEGMENT_BYTES = 4_096;
+const SECTOR_BYTES = 512;
+/** Where the first record of a segment stands, and what stands before its body. */
+const FIRST_RECORD = 3 * SECTOR_BYTES;
+const HEADER_BYTES = 64;
 /** The only group of a host. */
 const GROUP = 1;
 
@@ -57,4 +66,75 @@ async function release(d: Director): Promise<void> {
 /** Writes of one size, so that old and new records stand at the same places. */
 async function puts(d: Director, count: number): Promise<void> {
   for (let i = 0; i < count; i++) await d.done(d.put("n1", "x", "|".padEnd(100, "old")));
+}
+
+async function leftoverOfTornWrite(): Promise<void> {
+  // The same story up to the write twice: once it gets through, to see what it would have written.
+  const whole = await untilTheWrite();
+  await whole.d.ms(1);
+  const [first, second] = recordsOf(imageOf(whole.d)).slice(-2) as [Place, Place];
+  const { d } = await untilTheWrite();
+  const n1 = d.of("n1");
+  const torn = imageOf(d).slice();
+  d.power("n1");
+  const from = Math.floor(second.at / SECTOR_BYTES) * SECTOR_BYTES;
+  torn.set(imageOf(whole.d).subarray(from, second.at + second.bytes), from);
+  n1.disk.disk.place(SEGMENT, torn);
+  await d.start("n1");
+  await d.elect("n1");
+  const end = recordsOf(imageOf(d)).at(-1)!;
+  d.expect(end.at >= first.at && end.at + end.bytes < second.at, "the log was cut at the tear");
+  // Records are as much longer as their values are: this one fills the place up to the leftover.
+  const gap = second.at - (end.at + end.bytes);
+  await d.done(d.put("n1", "x", "|".padEnd(FIRST_VALUE + gap - first.bytes, "new")));
+  const { lastIndex, lastTerm } = n1.durable.log;
+  d.power("n1");
+  await d.start("n1");
+  const { log } = n1.core!;
+  d.expect(log.termAt(lastIndex) === lastTerm, "the log holds the last write, not the leftover");
+  await d.end();
+}
+
+const FIRST_VALUE = 2_000;
+const SEGMENT = "/data/n1/log/00000000000000000001.log";
+
+/** A write of two records is under way. */
+async function untilTheWrite(): Promise<{ readonly d: Director }> {
+  const d = await Director.begin({ members: 1 });
+  const n1 = d.of("n1");
+  await d.elect("n1");
+  // While one write is under way, two turns bring one record each: the next write has both.
+  d.put("n1", "x", "|before");
+  await d.us(100);
+  const { lastIndex } = n1.core!.log;
+  d.put("n1", "x", "|".padEnd(FIRST_VALUE, "first"));
+  await d.us(100);
+  d.put("n1", "x", "|second");
+  await d.until(() => n1.durable.log.lastIndex === lastIndex, "the write before has ended");
+  await d.us(100);
+  d.expect(n1.core!.log.lastIndex === lastIndex + 2, "both are in the log of the core");
+  return { d };
+}
+
+/** Where a record stands and how long it is. */
+interface Place {
+  readonly at: number;
+  readonly bytes: number;
+}
+
+function imageOf(d: Director): Uint8Array {
+  return d.of("n1").disk.disk.image(SEGMENT);
+}
+
+/** The records of a segment, one behind the other, up to the first place without one. */
+function recordsOf(image: Uint8Array): Place[] {
+  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  const places: Place[] = [];
+  let at = FIRST_RECORD;
+  while (at + HEADER_BYTES <= image.length && view.getUint32(at, true) === 0x43_45_52_51) {
+    const bytes = HEADER_BYTES + ((view.getUint32(at + 12, true) + 7) & ~7);
+    places.push({ at, bytes });
+    at += bytes;
+  }
+  return places;
 }
