@@ -3,10 +3,30 @@
  * here, and nowhere else.
  */
 import type { Scenario } from "../scenario.ts";
+import { scenarios as calls } from "./issues-calls.ts";
+import { scenarios as commit } from "./issues-commit.ts";
+import { scenarios as disk } from "./issues-disk.ts";
+import { scenarios as identity } from "./issues-identity.ts";
+import { scenarios as reads } from "./issues-reads.ts";
+import { scenarios as replication } from "./issues-replication.ts";
+import { scenarios as votes } from "./issues-votes.ts";
 import { scenarios as lateAnswers } from "./late-answers.ts";
+import { scenarios as logRecovery } from "./log-recovery.ts";
+import { scenarios as stability } from "./stability.ts";
 
 /** All scenarios, in the order of their files. */
-export const SCENARIOS: readonly Scenario[] = [...lateAnswers];
+export const SCENARIOS: readonly Scenario[] = [
+  ...lateAnswers,
+  ...logRecovery,
+  ...stability,
+  ...votes,
+  ...commit,
+  ...replication,
+  ...reads,
+  ...disk,
+  ...identity,
+  ...calls,
+];
 
 /** The scenario of this name, or undefined. */
 export function findScenario(name: string): Scenario | undefined {

@@ -12,11 +12,11 @@
  * itself, where the connections notice.
  */
 import type { MemberId } from "../core/configuration.ts";
-import type { SimFault, SimOperation as DiskOperation } from "../disk/sim-operations.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { QuorateError } from "../util/error.ts";
 import { INVARIANTS_OF_A_RUN } from "./invariants/catalogue.ts";
 import { MemberDisk } from "./member-disk.ts";
+import type { DiskFailure } from "./member-disk.ts";
 import type { SimOperation } from "./observer.ts";
 import { SimViolation } from "./observer.ts";
 import type { SimOptions } from "./options.ts";
@@ -226,18 +226,12 @@ export class Director {
     (member as { disk: MemberDisk }).disk = disk;
   }
 
-  /** The next such operation of the disk fails. */
-  failNext(id: MemberId, which: (operation: DiskOperation) => boolean, fault: SimFault): void {
-    const { disk } = this.of(id).disk;
-    this.of(id).wasHurt = true;
-    disk.beforeOperation = (operation) => {
-      if (!which(operation)) return undefined;
-      disk.beforeOperation = undefined;
-      return fault;
-    };
+  /** The next such operation on a segment of the log fails. */
+  failNext(id: MemberId, what: DiskFailure): void {
+    this.of(id).disk.failNext(what);
   }
 
-  /** Changes bytes on the medium of a member that is down, from the place where this text stands. */
+  /** Changes bytes on the medium of a member that is down, from where this text stands on. */
   rot(id: MemberId, text: string, change: { readonly bytes: number; readonly to: number }): void {
     const { disk } = this.of(id).disk;
     for (const path of disk.paths()) {
