@@ -2,8 +2,8 @@
  * What is committed stays committed, and is the same everywhere.
  *
  * Within a life the commit index that a member shows never falls and never passes its log. Over a
- * restart it may be lower: it is a hint on disk, and the others know. But whatever a member shows as
- * committed, before or after, is entry by entry what the first one who showed it had there.
+ * restart it may be lower: it is a hint on disk, and the others know. But whatever a member shows
+ * as committed, before or after, is entry by entry what the first one who showed it had there.
  */
 import type { RecoveredGroup } from "../../core/contract.ts";
 import type { Output } from "../../core/output.ts";
@@ -17,7 +17,7 @@ import { entryText, TermLog } from "./term-log.ts";
 /** See the top of this file. */
 export const commitMonotone: Invariant = {
   name: "commit-monotone",
-  text: "What a member shows as committed never shrinks or changes, and is the same on all members.",
+  text: "What a member shows as committed never shrinks or changes, and is the same everywhere.",
   watch: (context) => new CommitMonotone(context),
 };
 

@@ -6,8 +6,8 @@
  * already costs it one comparison.
  *
  * The term *in which* an entry was committed is kept beside the entry's own: Leader Completeness
- * speaks of entries committed in *lower* terms only. A leader of an older term that nobody needs any
- * more may well lack an entry that was committed since (section 5.4.3).
+ * speaks of entries committed in *lower* terms only. A leader of an older term that nobody needs
+ * any more may well lack an entry that was committed since (section 5.4.3).
  */
 import type { Output } from "../../core/output.ts";
 import type { CoreView, MemberView } from "../observer.ts";

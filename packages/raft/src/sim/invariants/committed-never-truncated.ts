@@ -3,9 +3,9 @@
  *
  * Two cases, by who knows of the commitment:
  *  - the member itself showed it as committed in this life: then nothing may change there
- *  - somebody else did, in term T: then a member that is in T or a later term and has the entry keeps
- *    it. One that is in a lower term may still follow a leader of that term, which knows nothing of
- *    the commitment, and lose its copy by right: it was not counted.
+ *  - somebody else did, in term T: then a member that is in T or a later term and has the entry
+ *    keeps it. One that is in a lower term may still follow a leader of that term, which knows
+ *    nothing of the commitment, and lose its copy by right: it was not counted.
  *
  * What is durable changes by the same writes, only later, and by restarts, which are the concern of
  * recovered-what-was-durable.

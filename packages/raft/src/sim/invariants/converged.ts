@@ -1,6 +1,6 @@
 /**
- * Once all is healed and quiet, members that run hold the same log, have committed and applied all of
- * it, and have it durable.
+ * Once all is healed and quiet, members that run hold the same log, have committed and applied all
+ * of it, and have it durable.
  */
 import type { MemberView, Observer } from "../observer.ts";
 import { SimViolation } from "../observer.ts";

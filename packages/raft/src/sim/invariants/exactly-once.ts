@@ -1,9 +1,10 @@
 /**
  * What a caller was told about a write is true, and no write happens twice.
  *
- * Per operation: it is applied at one index at most. `done`: it was applied. `not-done`: it is never
- * applied, neither before nor at any time after. `unknown`: at most once, like any other. A client
- * that tries again makes a new operation, so it is this library's own repeating that is looked at.
+ * Per operation: it is applied at one index at most. `done`: it was applied. `not-done`: it is
+ * never applied, neither before nor at any time after. `unknown`: at most once, like any other. A
+ * client that tries again makes a new operation, so it is this library's own repeating that is
+ * looked at.
  */
 import type { AppliedCommand, MemberView, Observer, SimOperation } from "../observer.ts";
 import { SimViolation } from "../observer.ts";
@@ -55,8 +56,8 @@ class ExactlyOnce implements Observer {
     const expected = outcome === "done" ? "has to be applied once" : "must never be applied";
     throw new SimViolation(
       exactlyOnce.name,
-      `operation ${number} of client ${client} on ${member.id} ended as ${outcome}${code} and was ` +
-        `${how}; it ${expected}`,
+      `operation ${number} of client ${client} on ${member.id} ended as ${outcome}${code} and ` +
+        `was ${how}; it ${expected}`,
     );
   }
 }

@@ -45,8 +45,8 @@ class LeaderCompleteness implements Observer {
       if (held === known || known === 0) continue;
       throw new SimViolation(
         leaderCompleteness.name,
-        `${member.id} (life ${member.life}) leads term ${term} and has ${entryText(index, held)}, ` +
-          `but ${entryText(index, known)} was committed in term ${ledger.inTermAt(index)}; ` +
+        `${member.id} (life ${member.life}) leads term ${term} and has ${entryText(index, held)}` +
+          `, but ${entryText(index, known)} was committed in term ${ledger.inTermAt(index)}; ` +
           `a leader has everything that was committed in lower terms`,
       );
     }

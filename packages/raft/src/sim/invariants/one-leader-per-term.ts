@@ -2,8 +2,8 @@
  * Election safety (paper, figure 3): a term has at most one leader.
  *
  * Who leads is taken from two sides that do not depend on each other: what the core says of its
- * role, and who speaks as a leader. A member that leads a term in two of its lives counts as two: it
- * would be two leaders to everybody else.
+ * role, and who speaks as a leader. A member that leads a term in two of its lives counts as two:
+ * it would be two leaders to everybody else.
  */
 import type { MemberId } from "../../core/configuration.ts";
 import type { Output } from "../../core/output.ts";

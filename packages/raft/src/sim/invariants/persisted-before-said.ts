@@ -13,8 +13,8 @@
  * acknowledgement or with it. So only the term is looked at then.
  *
  * The runtime lets messages go in the moment in which it learns that they may, and tells the core
- * within the same moment. So what is not covered yet is *owed*, and has to be paid by the next report
- * of durability of this member, before time passes or anything else of it is seen.
+ * within the same moment. So what is not covered yet is *owed*, and has to be paid by the next
+ * report of durability of this member, before time passes or anything else of it is seen.
  */
 import type { MemberId } from "../../core/configuration.ts";
 import type { AppendEntriesResponse } from "../../core/message.ts";

@@ -1,7 +1,7 @@
 /**
- * Which messages bind the member that sends them: others act on them as on something that cannot be
- * taken back. All others (refusals, pre-votes, answers to heartbeats, requests for an index) promise
- * nothing that a crash could break.
+ * Which messages bind the member that sends them: others act on them as on something that cannot
+ * be taken back. All others (refusals, pre-votes, answers to heartbeats, requests for an index)
+ * promise nothing that a crash could break.
  */
 import type {
   AppendEntries,

@@ -1,7 +1,7 @@
 /**
- * A linearizable read shows whatever anybody could know when it was called: the member that answers
- * has applied everything that any member had applied at that moment (thesis, 6.4). What a caller was
- * told, by a write or by another read, had been applied by somebody.
+ * A linearizable read shows whatever anybody could know when it was called: the member that
+ * answers has applied everything that any member had applied at that moment (thesis, 6.4). What a
+ * caller was told, by a write or by another read, had been applied by somebody.
  *
  * This is a witness for every read, at the cost of a comparison. That the answer itself is right is
  * for the check of the whole history.
@@ -48,8 +48,8 @@ class ReadIndexCovers implements Observer {
     if (operation.outcome !== "done" || applied >= floor) return;
     throw new SimViolation(
       readIndexCovers.name,
-      `read ${number} of client ${client} was answered by ${member.id} (life ${member.life}) with ` +
-        `index ${applied} applied; index ${floor} had been applied when it was called`,
+      `read ${number} of client ${client} was answered by ${member.id} (life ${member.life}) ` +
+        `with index ${applied} applied; index ${floor} had been applied when it was called`,
     );
   }
 }

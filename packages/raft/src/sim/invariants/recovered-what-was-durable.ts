@@ -1,10 +1,10 @@
 /**
  * A restart finds everything that was reported durable, and nothing that was never written.
  *
- * Writes are applied in order, so what a restart may find is what was durable, or that with some of
- * the writes that were under way, in their order: a prefix of them. Term and vote have to be those
- * that were durable, or those of a write under way. The commit index on disk is a hint, but one that
- * this member has shown.
+ * Writes are applied in order, so what a restart may find is what was durable, or that with some
+ * of the writes that were under way, in their order: a prefix of them. Term and vote have to be
+ * those that were durable, or those of a write under way. The commit index on disk is a hint, but
+ * one that this member has shown.
  *
  * Before its first life with a core a member has nothing, or exactly the entry that forming made.
  */
@@ -115,8 +115,8 @@ function checkLog(member: MemberView, kept: Kept, found: TermLog): void {
   violated(
     member,
     `it found ${entryText(difference, found.termAt(difference))} and a log that ends at ` +
-      `${found.lastIndex}; durable was ${entryText(difference, kept.log.termAt(difference))} and a ` +
-      `log that ends at ${kept.log.lastIndex}, with ${kept.pending.length} writes under way`,
+      `${found.lastIndex}; durable was ${entryText(difference, kept.log.termAt(difference))} and ` +
+      `a log that ends at ${kept.log.lastIndex}, with ${kept.pending.length} writes under way`,
   );
 }
 
