@@ -208,7 +208,7 @@ export class MemberDisk {
   #schedule(process: SimProcess, task: () => void, operation: SimOperation): void {
     this.#context.schedule.after(this.#drawUs(operation), () => {
       if (process.isDead) return;
-      if (this.#stall === undefined) process.enter(task);
+      if (this.#stall === undefined) process.enter(task, "disk");
       else this.#held.push({ process, task, operation });
     });
   }

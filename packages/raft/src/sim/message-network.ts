@@ -372,7 +372,7 @@ export class MessageNetwork implements SimNetwork {
       return;
     }
     if (acceptor.process.isPaused) this.#suspect(connection);
-    acceptor.process.enter(() => acceptor.deliver(packet));
+    acceptor.process.enter(() => acceptor.deliver(packet), "message");
   }
 
   #lose(packet: Packet): void {

@@ -5,14 +5,20 @@
  * more, whatever was under way. So no other part of the world has to know about pauses and deaths.
  */
 
+/**
+ * What enters: it tells how long the chain of promises behind it can be. A message is only queued, a
+ * turn or timer may settle calls, a completion of the disk has the whole log behind it.
+ */
+export type EntryOf = "message" | "turn" | "disk";
+
 /** A process: running, standing still, or dead. */
 export class SimProcess {
   #isDead = false;
   #held: (() => void)[] | undefined;
-  readonly #onEvent: () => void;
+  readonly #onEvent: (kind: EntryOf) => void;
 
   /** `onEvent` is called for each thing that enters: these are the events that are counted. */
-  constructor(onEvent: () => void) {
+  constructor(onEvent: (kind: EntryOf) => void) {
     this.#onEvent = onEvent;
   }
 
@@ -25,13 +31,13 @@ export class SimProcess {
   }
 
   /** Runs code of the member: now, after the pause, or never. */
-  enter(task: () => void): void {
+  enter(task: () => void, kind: EntryOf = "turn"): void {
     if (this.#isDead) return;
     if (this.#held !== undefined) {
-      this.#held.push(task);
+      this.#held.push(() => this.enter(task, kind));
       return;
     }
-    this.#onEvent();
+    this.#onEvent(kind);
     task();
   }
 
@@ -43,7 +49,7 @@ export class SimProcess {
   resume(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
-    for (const task of held) this.enter(task);
+    for (const task of held) task();
   }
 
   die(): void {

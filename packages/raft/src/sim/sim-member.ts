@@ -49,8 +49,6 @@ export class SimMember implements MemberView {
   clock: MemberClock | undefined;
   /** Whether it ever knew its cluster: its core existed in some life. */
   wasFormed = false;
-  /** Whether its disk was ever made to fail or to be full: then it may stop for that. */
-  wasHurt = false;
   /** Nobody starts it for now. */
   isHeldDown = false;
   readonly #world: SimWorld;
@@ -80,6 +78,11 @@ export class SimMember implements MemberView {
     return this.#engine;
   }
 
+  /** Whether its disk failed or was full in this life or the last: then it may stop for that. */
+  get wasHurt(): boolean {
+    return this.disk.hurts.size > 0;
+  }
+
   /** Whether its process exists. */
   get isUp(): boolean {
     return this.state === "up" || this.state === "paused";
@@ -90,8 +93,9 @@ export class SimMember implements MemberView {
     if ((this.state !== "down" && this.state !== "failed") || this.isHeldDown) return;
     this.life++;
     this.state = "starting";
-    const process = new SimProcess(() => this.#world.counted());
+    const process = new SimProcess((kind) => this.#world.counted(kind));
     this.process = process;
+    this.#world.counted("disk");
     this.#world.audience.started(this);
     const { machine, codec } = this.#world.subject;
     this.machine = machine();
@@ -125,6 +129,7 @@ export class SimMember implements MemberView {
   close(done: () => void): void {
     const { process, replica } = this;
     if (process === undefined || replica === undefined || this.state !== "up") return;
+    // Behind an orderly end there is a chain as long as behind the log.
     process.enter(() => {
       replica.close().then(
         () => {
@@ -135,7 +140,7 @@ export class SimMember implements MemberView {
         },
         (error: unknown) => this.#world.broken("close-never-rejects", `${this.id}: close`, error),
       );
-    });
+    }, "disk");
   }
 
   pause(): void {

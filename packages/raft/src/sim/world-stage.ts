@@ -120,21 +120,19 @@ export class WorldStage implements Stage {
   failDisk(view: MemberView, what: "write" | "read" | "sync"): void {
     if (this.#isHealed) return;
     this.#note("disk-error", `the next ${what} of ${view.id}`);
-    const member = this.#of(view);
-    member.wasHurt = true;
-    member.disk.failNext(what);
+    this.#of(view).disk.failNext(what);
   }
 
   fillDisk(view: MemberView, forUs: number): void {
     if (this.#isHealed) return;
     this.#note("disk-full", `${view.id} for ${forUs} µs`);
-    const member = this.#of(view);
-    member.wasHurt = true;
-    member.disk.fill(forUs);
+    this.#of(view).disk.fill(forUs);
   }
 
   rot(view: MemberView, random: Random): boolean {
-    if (this.#isHealed) return false;
+    // Before formation everybody is needed: one lost member would be the end of the cluster.
+    const isFormed = this.#world.members.every(({ wasFormed }) => wasFormed);
+    if (this.#isHealed || !isFormed) return false;
     const member = this.#of(view);
     const what = this.#world.atlas.rot(member.number, member.disk, random);
     if (what === undefined) return false;
@@ -152,7 +150,7 @@ export class WorldStage implements Stage {
   }
 
   healNetwork(): void {
-    if (!this.#isHealed) this.#world.network.healAll();
+    if (!this.#isHealed) this.#world.network.healPaths();
   }
 
   /** Ends all harm, for ever. Members that are down stay down: who starts them is decided there. */
