@@ -66,6 +66,8 @@ function unasked(text: string): Verdict {
 }
 
 function messageOf(error: unknown): string {
+  // The message of a violation begins with what was broken; of others, the name says more.
+  if (error instanceof SimViolation) return error.message;
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
