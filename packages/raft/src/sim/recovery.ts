@@ -102,20 +102,22 @@ export class Recovery {
     }
     for (const member of this.#chosen()) {
       for (const kind of ["write", "read"] as const) {
-        const call = this.#callOf(kind);
-        if (call !== undefined && !(await this.#answers(member, call))) return false;
+        if (!(await this.#answers(member, kind))) return false;
       }
     }
     return true;
   }
 
-  async #answers(member: SimMember, call: Call<unknown, unknown>): Promise<boolean> {
+  async #answers(member: SimMember, kind: "write" | "read"): Promise<boolean> {
     const world = this.#world;
     const errors: string[] = [];
     const timeoutMs = 20 * world.options.electionTimeoutMs;
     const endUs = world.nowUs() + this.#limitUs;
     for (let i = 0; i < TRIES;) {
       keepUp(this.#chosen());
+      // A new one each time: a value that is written twice could be taken for either.
+      const call = this.#callOf(kind);
+      if (call === undefined) return true;
       let ended: SimOperation | undefined;
       const options = { timeoutMs, client: "healed" };
       const made = world.call(member, call, options, (operation) => {
@@ -128,7 +130,7 @@ export class Recovery {
       if (ended?.error !== "OVERLOADED" || world.nowUs() > endUs) i++;
       await world.runFor(world.options.electionTimeoutMs * MS);
     }
-    const text = `${call.kind} through ${member.id} in a healed cluster: ${errors.join(", ")}`;
+    const text = `${kind} through ${member.id} in a healed cluster: ${errors.join(", ")}`;
     world.broken("progress-after-heal", text);
     return false;
   }

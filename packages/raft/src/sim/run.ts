@@ -8,7 +8,9 @@
  *      left over in any queue.
  *   4. Every replica is closed, and nothing may be left to happen.
  *
- * Invariants watch all the time (invariants/); 2 to 4 are recovery.ts.
+ * Invariants watch all the time (invariants/); 2 to 4 are recovery.ts. Meanwhile the host's clocks,
+ * dice, timers, files and sockets are traps (traps.ts): a run does not wait for the host's event
+ * loop, so nothing but simulated code can run into them.
  */
 import { INVARIANTS_OF_A_RUN } from "./invariants/catalogue.ts";
 import { NEMESES } from "./nemesis/catalogue.ts";
@@ -20,6 +22,7 @@ import { RunStatistics } from "./run-statistics.ts";
 import type { FoundViolation, Subject } from "./sim-world.ts";
 import { SimWorld } from "./sim-world.ts";
 import { Trace } from "./trace.ts";
+import { trap, untrapped } from "./traps.ts";
 import { startClients } from "./workload/clients.ts";
 import { keyValueSubject } from "./workload/kv-subject.ts";
 import type { Workload } from "./workload/workload.ts";
@@ -74,7 +77,8 @@ export interface SimResult {
 export async function runSimulation(options: SimOptions, how: RunHow = {}): Promise<SimResult> {
   const subject = how.subject ?? keyValueSubject(options);
   const world = new SimWorld(options, subject);
-  const trace = new Trace(world, how.trace);
+  const { trace: print } = how;
+  const trace = new Trace(world, print && ((line) => untrapped(() => print(line))));
   const statistics = new RunStatistics();
   world.audience.add(trace);
   world.audience.add(statistics);
@@ -83,7 +87,12 @@ export async function runSimulation(options: SimOptions, how: RunHow = {}): Prom
     for (const check of subject.checks(world)) world.audience.add(check);
   }
   world.stepMax = how.untilStep ?? Number.MAX_SAFE_INTEGER;
-  await live(world, subject);
+  const remove = trap((touched) => world.broken("nothing-outside", `${touched} was touched`));
+  try {
+    await live(world, subject);
+  } finally {
+    remove();
+  }
   return {
     options,
     violation: world.violation === undefined ? undefined : violationOf(world.violation),
