@@ -11,6 +11,9 @@ export type {
   NetworkOptions,
   SimOptions,
 } from "./options.ts";
+export { drawOptions } from "./draw-options.ts";
+export { PROFILES } from "./profiles.ts";
+export type { Profile } from "./profiles.ts";
 export type { RunHow, RunSubject, RunViolation, SimResult } from "./run.ts";
 export { runSimulation } from "./run.ts";
 export type { ShrinkAttempt, ShrinkHow } from "./shrink.ts";
@@ -30,9 +33,19 @@ export type { FoundViolation, Subject } from "./sim-world.ts";
 export { SimWorld } from "./sim-world.ts";
 export { SimMember } from "./sim-member.ts";
 export { WorldStage } from "./world-stage.ts";
+export type { Rule, StoryOptions, Which } from "./stage-director.ts";
+export { Director, STORY_TIMEOUT_MS } from "./stage-director.ts";
 export type { Invariant, InvariantContext } from "./invariants/invariant.ts";
 export { INVARIANTS_OF_A_RUN } from "./invariants/catalogue.ts";
 export type { Nemesis, Stage } from "./nemesis/nemesis.ts";
 export { NEMESES } from "./nemesis/catalogue.ts";
 export type { Call, CallTerms, ClientContext, Harbour, Workload } from "./workload/workload.ts";
 export { keyValueSubject } from "./workload/kv-subject.ts";
+export type { SimulateOptions, SimulationSummary } from "./simulate.ts";
+export { simulate } from "./simulate.ts";
+export { SimulationFailure } from "./simulation-failure.ts";
+export type { RunEnd } from "./machine-check.ts";
+export type { TestCluster, TestClusterOptions } from "./test-cluster.ts";
+export { testCluster } from "./test-cluster.ts";
+export type { TestMember } from "./test-member.ts";
+export { TrapError, trap, untrapped } from "./traps.ts";

@@ -20,7 +20,10 @@ export interface MachineOwner extends MemberView {
 
 /** What a run with a user's machine left behind; see `check` of `simulate`. */
 export interface RunEnd<Command, Query> {
-  /** The machines of all members, in the order of the members. All have applied the same log. */
+  /**
+   * The machines of all members, in the order of the members, without those whose disks were
+   * damaged for good. All have applied the same log.
+   */
   readonly machines: ReadonlyArray<StateMachine<Command, Query>>;
   /** Every call that was made, in the order of the calls, with its outcome. */
   readonly history: readonly SimOperation[];
@@ -78,12 +81,12 @@ export class MachineCheck<Command, Query> implements Observer {
   }
 
   ended(): void {
-    const machines = this.#parts.members.map(
-      ({ machine }) => machine as StateMachine<Command, Query>,
-    );
-    this.#compare(machines, this.#replay());
+    // A member that has lost its disk has no process, and so no machine.
+    const owners = this.#parts.members.filter(({ machine }) => machine !== undefined);
+    this.#compare(owners, this.#replay());
     const { check } = this.#parts;
     if (check === undefined) return;
+    const machines = owners.map(({ machine }) => machine as StateMachine<Command, Query>);
     const applied = this.#log.map(({ operation }) => operation);
     try {
       check({ machines, history: this.#history, applied });
@@ -112,22 +115,19 @@ export class MachineCheck<Command, Query> implements Observer {
     return machine;
   }
 
-  #compare(
-    machines: ReadonlyArray<StateMachine<Command, Query>>,
-    replayed: StateMachine<Command, Query>,
-  ): void {
+  #compare(owners: readonly MachineOwner[], replayed: StateMachine<Command, Query>): void {
     const wanted = snapshotText(replayed);
     if (wanted === undefined) return;
-    const texts = machines.map((machine) => snapshotText(machine));
-    const odd = texts.findIndex((text) => text !== wanted);
-    if (odd < 0) return;
-    const { id } = this.#parts.members[odd]!;
-    const [own, other] = whereTheyPart(texts[odd] ?? "", wanted);
-    throw new SimViolation(
-      "same-state",
-      `after ${this.#log.length} commands ${id} is in another state than a new machine that ` +
-        `applies the same log: ${own} against ${other}`,
-    );
+    for (const { id, machine } of owners) {
+      const text = snapshotText(machine as StateMachine<Command, Query>) ?? "";
+      if (text === wanted) continue;
+      const [own, other] = whereTheyPart(text, wanted);
+      throw new SimViolation(
+        "same-state",
+        `after ${this.#log.length} commands ${id} is in another state than a new machine that ` +
+          `applies the same log: ${own} against ${other}`,
+      );
+    }
   }
 }
 

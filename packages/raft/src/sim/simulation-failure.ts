@@ -8,6 +8,8 @@ import { TRACE_HEAD } from "./trace.ts";
 
 /** So many of the last events are in the message; all that were kept are in `result`. */
 const EVENTS_SHOWN = 40;
+/** What goes on all the time and says nothing about a machine. */
+const CHATTER = / [→←] \S+ (heartbeat|read-index|pre-vote)| durable up to /u;
 
 /**
  * What {@link simulate} throws.
@@ -49,16 +51,17 @@ function reportOf(result: SimResult, violation: RunViolation, run: number): stri
   const { seed, members, electionTimeoutMs, nemeses, network, clients } = options;
   const kinds = nemeses.map(({ kind }) => kind).join(", ");
   const calls = `${clients.closed} closed and ${clients.open} open clients`;
-  const shown = lastEvents.slice(-EVENTS_SHOWN);
+  const shown = lastEvents.filter((line) => !CHATTER.test(line)).slice(-EVENTS_SHOWN);
+  const { invariant, message } = violation;
   return [
-    violation.message,
+    message.startsWith(`${invariant}: `) ? message : `${invariant}: ${message}`,
     "",
     `Run ${run}, seed ${seed}: at step ${violation.step}, after ` +
       `${(violation.atUs / 1_000).toFixed(3)} ms of virtual time.`,
     `${members} members, election timeout ${electionTimeoutMs} ms, ${network.mode}, ${calls}.`,
     `Trouble: ${kinds === "" ? "none" : kinds}.`,
     "",
-    `The last ${shown.length} events:`,
+    `The last ${shown.length} events, less heartbeats and the like:`,
     TRACE_HEAD,
     ...shown,
     "",
