@@ -35,7 +35,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "issue-canonical-372",
     known: "canonical/raft#372",
-    text: "A write that waits for the next segment goes on when it is there, also after a conflict.",
+    text: "A write that waits for the next segment goes on when it is there, conflict or not.",
     run: waitingForSegments,
   },
   {

@@ -18,7 +18,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "issue-openraft-ee460f37",
     known: "openraft ee460f37",
-    text: "A vote must not be heard of before it is durable: the power fails and it is given again.",
+    text: "A vote must not be heard of before it is durable: the power may fail.",
     run: forgottenVote,
   },
   {
@@ -30,7 +30,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "issue-etcd-8501",
     known: "etcd#8501",
-    text: "A long log of a low term and a short one of a high term must not refuse each other forever.",
+    text: "A long log of a low term and a short one of a high term must be able to elect.",
     run: preVoteDeadlock,
   },
   {

@@ -67,7 +67,7 @@ export class Director {
   readonly #subject: RunSubject;
   #rules: { readonly which: Which; readonly verdict: "drop" | "hold" }[] = [];
 
-  /** @internal Use {@link Director.begin}. */
+  /** A cluster of which nobody was started; see {@link Director.begin}. */
   constructor(options: StoryOptions) {
     const simOptions = storyOptions(options);
     this.#subject = options.subject ?? keyValueSubject(simOptions);
