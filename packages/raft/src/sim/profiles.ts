@@ -37,7 +37,7 @@ export interface Traits {
   readonly lateTimersShare: number;
   /** How many runs have no fault of any kind. */
   readonly quietShare: number;
-  /** How likely each nemesis is in a run; drawn once per run, so that some have few and others many. */
+  /** How likely each nemesis is; drawn once per run, so that some have few and others many. */
   readonly nemesisShares: readonly number[];
   /** Those that are likelier in this profile, and how likely. */
   readonly favourites: Readonly<Record<string, number>>;

@@ -21,8 +21,6 @@ import { runSimulation } from "./run.ts";
 import type { RunSubject, SimResult } from "./run.ts";
 import { shrink } from "./shrink.ts";
 import { SimulationFailure } from "./simulation-failure.ts";
-import type { SimWorld } from "./sim-world.ts";
-import { trap, untrapped } from "./traps.ts";
 import type { Call, ClientContext } from "./workload/workload.ts";
 
 /** Options of {@link simulate}. */
@@ -129,8 +127,6 @@ export async function simulate<Command, Query>(
 class Simulation<Command, Query> {
   readonly #options: SimulateOptions<Command, Query>;
   readonly #codec: Codec<Command>;
-  /** That of the present run, for what is found outside of its observers. */
-  #world: SimWorld | undefined;
 
   constructor(options: SimulateOptions<Command, Query>) {
     checkOptions(options);
@@ -153,15 +149,10 @@ class Simulation<Command, Query> {
     }
   }
 
-  async run(options: SimOptions): Promise<SimResult> {
+  run(options: SimOptions): Promise<SimResult> {
     const { trace } = this.#options;
-    const print = (line: string): void => untrapped(() => trace?.(line));
-    return this.#trapped(() =>
-      runSimulation(options, {
-        subject: this.#subject(),
-        ...(trace === undefined ? {} : { trace: print }),
-      }),
-    );
+    const subject = this.#subject();
+    return runSimulation(options, { subject, ...(trace === undefined ? {} : { trace }) });
   }
 
   /** The failing run, as small as it gets, as an error. */
@@ -169,26 +160,8 @@ class Simulation<Command, Query> {
     const attemptsMax = this.#options.shrinkAttempts ?? SHRINK_ATTEMPTS;
     const isReplay = this.#options.replay !== undefined;
     if (isReplay || attemptsMax === 0) return new SimulationFailure(failed, failed, run);
-    const smallest = await this.#trapped(() =>
-      shrink(failed, { attemptsMax, subject: () => this.#subject() }),
-    );
+    const smallest = await shrink(failed, { attemptsMax, subject: () => this.#subject() });
     return new SimulationFailure(smallest, failed, run);
-  }
-
-  async #trapped<T>(act: () => Promise<T>): Promise<T> {
-    const remove = trap((touched) => {
-      this.#world?.broken(
-        "no-hidden-input",
-        `${touched} was touched: nothing may decide what a state machine does but its arguments ` +
-          `and its state`,
-      );
-    });
-    try {
-      return await act();
-    } finally {
-      remove();
-      this.#world = undefined;
-    }
   }
 
   #subject(): RunSubject {
@@ -199,11 +172,9 @@ class Simulation<Command, Query> {
       machine: machine as unknown as () => StateMachine<never, never>,
       codec,
       workload: { next: workload },
-      checks: (world) => {
-        this.#world = world;
-        const { members } = world;
-        return [new MachineCheck<Command, Query>({ members, machine, codec, check })];
-      },
+      checks: ({ members }) => [
+        new MachineCheck<Command, Query>({ members, machine, codec, check }),
+      ],
     };
   }
 

@@ -62,7 +62,10 @@ const RANDOM_OF_CRYPTO: readonly string[] = [
   "getRandomValues",
 ];
 
+/** How many have set traps, and how many have asked to be without them for a moment. */
 let depth = 0;
+let suspended = 0;
+let isSet = false;
 let sprung: readonly Sprung[] = [];
 let traps: readonly Trap[] | undefined;
 let onTouched: ((touched: string) => void) | undefined;
@@ -83,29 +86,38 @@ let onTouched: ((touched: string) => void) | undefined;
  * ```
  */
 export function trap(touched?: (touched: string) => void): () => void {
-  if (depth++ === 0) {
-    onTouched = touched;
-    set();
-  }
-  let isSet = true;
+  if (depth === 0) onTouched = touched;
+  depth++;
+  adjust();
+  let counts = true;
   return () => {
-    if (!isSet) return;
-    isSet = false;
-    if (--depth > 0) return;
-    remove();
-    onTouched = undefined;
+    if (!counts) return;
+    counts = false;
+    depth--;
+    if (depth === 0) onTouched = undefined;
+    adjust();
   };
 }
 
 /** Does something that belongs to the host, without traps; they are as before afterwards. */
 export function untrapped<T>(act: () => T): T {
-  if (depth === 0) return act();
-  remove();
+  suspended++;
+  adjust();
   try {
     return act();
   } finally {
-    set();
+    suspended--;
+    adjust();
   }
+}
+
+/** Sets or removes the traps where they are not as they have to be. */
+function adjust(): void {
+  const shallBeSet = depth > 0 && suspended === 0;
+  if (shallBeSet === isSet) return;
+  isSet = shallBeSet;
+  if (shallBeSet) set();
+  else remove();
 }
 
 function set(): void {
@@ -114,12 +126,8 @@ function set(): void {
     const before = Object.getOwnPropertyDescriptor(one.owner, one.key);
     const value = one.replacement(one.owner[one.key]);
     const enumerable = before?.enumerable ?? false;
-    Object.defineProperty(one.owner, one.key, {
-      value,
-      enumerable,
-      configurable: true,
-      writable: true,
-    });
+    const fixed = { enumerable, configurable: true, writable: true } as const;
+    Object.defineProperty(one.owner, one.key, { value, ...fixed });
     return { trap: one, before };
   });
   syncImports();

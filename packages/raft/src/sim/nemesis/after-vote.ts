@@ -16,7 +16,7 @@ import { isolate, memberOf } from "./targets.ts";
 /** See above. */
 export const afterVote: Nemesis = {
   kind: "after-vote",
-  text: "A voter or candidate loses power just after its vote or request has left, and is back soon.",
+  text: "A voter or candidate loses power just after its vote or request left, and is back soon.",
   begin(stage, options, random): Observer {
     const occasions = new Occasions(stage, options, random);
     return {
