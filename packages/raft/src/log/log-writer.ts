@@ -249,6 +249,7 @@ export class LogWriter {
       bodyCrc: this.#options.seal.checksum(EMPTY_BODY),
     });
     await this.#write();
+    this.#options.pool.prepareNext();
     this.#durable = { segment: next.sequence, offset: SEGMENT_HEAD_BYTES };
     await this.#writeMark();
     this.#segment = next;

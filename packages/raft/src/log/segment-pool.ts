@@ -108,18 +108,29 @@ export class SegmentPool {
 
   /** Starts to prepare the next segment, unless recovery found it. */
   start(found?: OpenSegment): void {
-    if (found === undefined) this.#preparing = this.#prepare(this.current.sequence + 1);
+    if (found === undefined) this.prepareNext();
     else this.#next = found;
   }
 
-  /** The next segment if it is ready; it is the current one from now on. */
+  /**
+   * The next segment if it is ready; it is the current one from now on. The caller goes over to it
+   * and then calls {@link prepareNext}.
+   */
   takeNext(): OpenSegment | undefined {
     const next = this.#next;
     if (next === undefined) return undefined;
     this.#next = undefined;
     this.segments.push(next);
-    this.#preparing = this.#prepare(next.sequence + 1);
     return next;
+  }
+
+  /**
+   * Starts to prepare the segment behind the current one. Not before the end of the one that was
+   * left is durable: a death in between would leave two files behind the end of the log, and
+   * recovery would have to take the second for the remains of something lost.
+   */
+  prepareNext(): void {
+    this.#preparing = this.#prepare(this.current.sequence + 1);
   }
 
   /** Resolves when `takeNext` has something; rejects when it never will. */
