@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Two projects. `unit` is everything that needs no other process: it stays under a minute.
- * `cluster` starts real processes and runs one file at a time, so that the machine's cores are
+ * Three projects. `unit` is everything that needs no other process: it stays under a minute or so.
+ * `sim` runs the built simulator, which uses all cores by itself: one file at a time. `cluster` starts real processes and runs one file at a time, so that the machine's cores are
  * the only thing its members compete for.
  */
 export default defineConfig({
@@ -22,6 +22,15 @@ export default defineConfig({
           // Against hanging only, wide enough for a busy machine; no test relies on it.
           testTimeout: 60_000,
           include: ["packages/*/src/**/*.test.ts", "test/unit/**/*.test.ts"],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "sim",
+          include: ["test/sim/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 300_000,
         },
       },
       {
