@@ -91,6 +91,8 @@ export class MessageTransport implements Transport {
   async listen(handler: TransportHandler): Promise<void> {
     assert(this.#context === undefined, "listen is called once");
     if (this.#isGone) return;
+    // Code that was on its way here when its process died: nothing of it may be seen.
+    if (this.#host.process.isDead) return new Promise(() => {});
     const { network, host, limits } = {
       network: this.#network,
       host: this.#host,

@@ -85,6 +85,8 @@ export class Recovery {
   async #serves(): Promise<boolean> {
     const hasLeader = (): boolean => {
       const chosen = this.#chosen();
+      // One of them may just have turned out to be lost: then another one takes its place.
+      for (const member of chosen) member.isHeldDown = false;
       keepUp(chosen);
       const leader = chosen.find((member) => member.core?.isReady === true);
       if (this.#isStalled) return true;

@@ -36,8 +36,7 @@ function block(h: Uint32Array, w: Uint32Array, view: DataView, at: number): void
     const e = v[4]!;
     const a = v[0]!;
     const choice = (e & v[5]!) ^ (~e & v[6]!);
-    const t1 =
-      v[7]! + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + choice + K[i]! + w[i]!;
+    const t1 = v[7]! + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + choice + K[i]! + w[i]!;
     const most = (a & v[1]!) ^ (a & v[2]!) ^ (v[1]! & v[2]!);
     const t2 = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + most;
     v.copyWithin(1, 0, 7);

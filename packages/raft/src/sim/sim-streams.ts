@@ -40,7 +40,13 @@ export class SimStreams implements Streams {
     return this.#address;
   }
 
-  async listen(address: string, events: ListenEvents): Promise<string> {
+  listen(address: string, events: ListenEvents): Promise<string> {
+    // Code that was on its way here when its process died: nothing of it may be seen.
+    if (this.process.isDead) return new Promise(() => {});
+    return this.#bind(address, events);
+  }
+
+  async #bind(address: string, events: ListenEvents): Promise<string> {
     this.#address = this.#world.bind(address, this);
     this.#events = events;
     return this.#address;

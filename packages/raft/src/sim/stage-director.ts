@@ -45,6 +45,8 @@ export interface StoryOptions {
   readonly segmentBytes?: number;
   /** Bounds of the core that are set lower, as in {@link SimOptions}. */
   readonly limits?: Readonly<Record<string, number>>;
+  /** Default `messages`. */
+  readonly mode?: SimOptions["network"]["mode"];
   /** Another machine than the key-value one. */
   readonly subject?: RunSubject;
 }
@@ -360,7 +362,13 @@ function storyOptions(story: StoryOptions): SimOptions {
     segmentBytes: story.segmentBytes ?? 65_536,
     limits: story.limits ?? {},
     faultyMs: 0,
-    network: { mode: "messages", delay, lossShare: 0, duplicateShare: 0, bytesPerSecond: 0 },
+    network: {
+      mode: story.mode ?? "messages",
+      delay,
+      lossShare: 0,
+      duplicateShare: 0,
+      bytesPerSecond: 0,
+    },
     disk: { write, other: { ...write, minUs: 200, maxUs: 200 } },
     clock: { rateSpreadPpm: 0, lateShare: 0, lateMaxUs: 0, turnUs: 50 },
     nemeses: [],

@@ -1,0 +1,19 @@
+/** What the lives of a simulated member must not do to each other. */
+import { expect, test } from "vitest";
+import { Director } from "./stage-director.ts";
+
+test("a process that died while it was opening does not keep the next one from listening", async () => {
+  for (const mode of ["messages", "streams"] as const) {
+    // Whichever operation of an opening it is: some are started beside the way to the listener.
+    for (let operation = 1; operation <= 40; operation++) {
+      const director = new Director({ members: 1, seed: operation, mode });
+      const member = director.of("n1");
+      member.start();
+      member.disk.dieAt(operation, "kill", () => member.diedAtDisk("kill"));
+      await director.world.runFor(200_000);
+      member.start();
+      await director.world.runFor(3_000_000);
+      expect(director.world.violation, `${mode}, operation ${operation}`).toBeUndefined();
+    }
+  }
+});
