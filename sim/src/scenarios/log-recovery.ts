@@ -20,6 +20,11 @@ export const scenarios: readonly Scenario[] = [
       "exactly where it stands: it must not follow that.",
     run: leftoverOfTornWrite,
   },
+  {
+    name: "two-votes-in-one-write",
+    text: "A disk stands still over two elections; then one write holds both votes: the newer stays.",
+    run: twoVotesInOneWrite,
+  },
 ];
 
 /** Small, so that a few writes fill several: about six of the writes below. */
@@ -92,6 +97,33 @@ async function leftoverOfTornWrite(): Promise<void> {
   await d.start("n1");
   const { log } = n1.core!;
   d.expect(log.termAt(lastIndex) === lastTerm, "the log holds the last write, not the leftover");
+  await d.end();
+}
+
+async function twoVotesInOneWrite(): Promise<void> {
+  const d = await Director.begin();
+  const n3 = d.of("n3");
+  await d.elect("n1");
+  await d.ms(50);
+  // A write of n3 is under way and does not end; whatever n3 decides gathers behind it.
+  n3.disk.stall(60_000_000);
+  await d.done(d.put("n1", "x", "|written"));
+  await d.ms(5);
+  for (const id of ["n2", "n1"] as const) {
+    // The leader falls silent until the other one has asked n3, too, for its vote.
+    const silent = d.lose((from) => from !== id && from !== "n3");
+    const asks = d.lose((from, _to, { type }) => from === "n3" && type === "pre-vote");
+    await d.until(() => n3.core?.vote?.id === id, `n3 votes for ${id}, in memory`);
+    silent.end();
+    asks.end();
+    await d.ms(5);
+  }
+  const { term, vote } = n3.core!;
+  n3.disk.healAll();
+  await d.until(() => n3.durable.term === term, "the disk of n3 has ended its writes");
+  d.power("n3");
+  await d.start("n3");
+  d.expect(n3.core?.term === term && n3.core.vote?.id === vote?.id, "n3 knows its last vote");
   await d.end();
 }
 
