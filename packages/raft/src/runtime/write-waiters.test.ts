@@ -62,6 +62,17 @@ describe("waiting for a position of the log", () => {
     expect(waiters.takeRuledOut()).toEqual([newer.write]);
   });
 
+  test("issue: a write that its own index ruled out is not ruled out again by the term behind it", () => {
+    const calls = new Calls();
+    const waiters = new WriteWaiters();
+    const [a, b, c] = [call(calls), call(calls), call(calls)];
+    // A leader of term 9 appended 67 to 69 and was deposed; 67 is of term 8, and 68 of term 10.
+    waiters.add(67, 9, [a.write, b.write, c.write]);
+    waiters.applied(67, 8, "of somebody else");
+    waiters.termApplied(10);
+    expect(waiters.takeRuledOut()).toEqual([a.write, b.write, c.write]);
+  });
+
   test("against a plain model, with overlapping runs of many leaders", () => {
     const run = fc.record({
       first: fc.integer({ min: 1, max: 40 }),
@@ -87,10 +98,14 @@ describe("waiting for a position of the log", () => {
           }
           let term = 1;
           const ruledOut = new Set<WriteCall>();
+          const ruleOut = (write: WriteCall): void => {
+            expect(ruledOut.has(write)).toBe(false);
+            ruledOut.add(write);
+          };
           for (let index = 1; index <= 50; index++) {
             if (raises[index - 1] === 1 && term < 7) waiters.termApplied(++term);
             waiters.applied(index, term, `${index}@${term}`);
-            for (const write of waiters.takeRuledOut()) ruledOut.add(write);
+            for (const write of waiters.takeRuledOut()) ruleOut(write);
             for (const [write, { index: at, term: of, end }] of model) {
               if (at !== index) continue;
               expect(end()).toBe(of === term ? `${index}@${term}` : undefined);

@@ -7,6 +7,9 @@
  * be (Log Matching: an index is committed once). More than that: terms never fall along a log, so
  * an applied entry of term t settles every waiter of a smaller term behind it, too.
  *
+ * Ruled out is said once: whoever hears it proposes the write again, and hearing it twice would do
+ * the write twice.
+ *
  * Waiters come in runs: what was appended together has consecutive indexes and one term. So they
  * are kept as runs in the order of their first index; nearly always a new run goes last and the
  * first one is the one being applied. Runs can overlap after a change of leader.
@@ -18,11 +21,13 @@ interface Run {
   readonly lastIndex: number;
   readonly term: number;
   readonly calls: readonly WriteCall[];
+  /** What is below was decided by its own index: a later term must not rule it out once more. */
+  undecidedFrom: number;
 }
 
 const NONE: WriteCall[] = [];
 /** Stands where a run was whose calls have all ended. */
-const PASSED: Run = { firstIndex: 0, lastIndex: 0, term: 0, calls: NONE };
+const PASSED: Run = { firstIndex: 0, lastIndex: 0, term: 0, calls: NONE, undecidedFrom: 0 };
 
 /** The waiters of one group, by position. */
 export class WriteWaiters {
@@ -42,7 +47,8 @@ export class WriteWaiters {
   /** Waits for `calls` at consecutive indexes from `firstIndex` on, in `term`. */
   add(firstIndex: number, term: number, calls: readonly WriteCall[]): void {
     for (const call of calls) call.stage = "appended";
-    const run = { firstIndex, lastIndex: firstIndex + calls.length - 1, term, calls };
+    const lastIndex = firstIndex + calls.length - 1;
+    const run: Run = { firstIndex, lastIndex, term, calls, undecidedFrom: firstIndex };
     let at = this.#runs.length;
     while (at > this.#head && this.#runs[at - 1]!.firstIndex > firstIndex) at--;
     if (at === this.#runs.length) this.#runs.push(run);
@@ -56,6 +62,7 @@ export class WriteWaiters {
       if (run.firstIndex > index) break;
       if (index > run.lastIndex) continue;
       const call = run.calls[index - run.firstIndex]!;
+      run.undecidedFrom = index + 1;
       if (run.term === term) call.resolve(value);
       else this.#ruledOut.push(call);
     }
@@ -72,7 +79,7 @@ export class WriteWaiters {
     for (let at = this.#head; at < this.#runs.length; at++) {
       const run = this.#runs[at]!;
       if (run.term >= term) kept.push(run);
-      else this.#ruledOut.push(...run.calls);
+      else this.#ruledOut.push(...run.calls.slice(run.undecidedFrom - run.firstIndex));
     }
     this.#runs = kept;
     this.#head = 0;
