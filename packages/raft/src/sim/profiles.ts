@@ -69,7 +69,11 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
     members: [...DISAGREEING, 2, 1],
     electionTimeoutMaxMs: 300,
     streamsShare: 0,
-    slowDiskShare: 800,
+    slowNetworkShare: 500,
+    lossyShare: 600,
+    slowDiskShare: 700,
+    // One message at a time, of one batch: what is said together is hard to tear apart.
+    lowLimitsShare: 700,
     quietShare: 0,
     nemesisShares: [0, 100],
     favourites: {

@@ -2,7 +2,9 @@
  * Long tails that nobody else has: a leader that has just appended is cut off from all, or from all
  * but one, while its clients go on; often it also dies, and is soon back. Several leaders after
  * each other that each leave such a tail are the figure 8 of the paper: an entry of an old term on
- * a majority that another leader may still overwrite.
+ * a majority that another leader may still overwrite. For that the *first* entry of a leader counts
+ * most, so it is an occasion of its own: it makes the log of a leader that nobody has heard of newer
+ * than all others.
  */
 import type { Random } from "../../util/random.ts";
 import type { MemberView, Observer } from "../observer.ts";
@@ -11,16 +13,24 @@ import type { Nemesis, Stage } from "./nemesis.ts";
 import { atOnceUs, Occasions, quickRestartUs, soonUs } from "./rhythm.ts";
 import { shuffled } from "./targets.ts";
 
+/** How many of the first entries of a leadership are occasions, per mille. */
+const FIRST_SHARE = 250;
+
 /** See above. */
 export const afterAppend: Nemesis = {
   kind: "after-append",
   text: "A leader that has just appended is cut off from all or all but one, and may die, too.",
   begin(stage, options, random): Observer {
     const occasions = new Occasions(stage, options, random);
+    /** The term in which each member was last seen to append as the leader. */
+    const terms: number[] = [];
     return {
-      output(member, output) {
-        if (output.entries.length === 0 || member.core?.role !== "leader") return;
-        if (occasions.take()) cutOff(stage, member, random);
+      output({ core, number }, { entries }) {
+        if (entries.length === 0 || core?.role !== "leader") return;
+        const isFirst = terms[number] !== core.term;
+        terms[number] = core.term;
+        if (!(isFirst && chance(random, FIRST_SHARE)) && !occasions.take()) return;
+        cutOff(stage, stage.members[number]!, random);
       },
     };
   },

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { EntryBatch } from "../../core/entry.ts";
-import type { Observer } from "../observer.ts";
+import type { CoreView, Observer } from "../observer.ts";
 import { NEMESES, nemesisOf } from "./catalogue.ts";
 import { doneWrite, outputWith, playRole, rehearse } from "./fake-stage-harness.ts";
 import type { Deed, FakeStage } from "./fake-stage-harness.ts";
@@ -146,6 +146,7 @@ describe.each(Object.keys(OCCASIONS))("%s, on occasions,", (kind) => {
   });
 
   test("takes none where the share is nought, and some where it is small", () => {
+    // Seed 1 leaves the first append of a leadership alone, which is an occasion in any case.
     expect(play(kind, { share: 0 }).deeds).toEqual([]);
     const some = play(kind, { share: 100, everyMs: 0 }).deeds.length;
     expect(some).toBeGreaterThan(0);
@@ -211,6 +212,23 @@ describe("what is aimed at", () => {
     }
   });
 
+  test("an acknowledgement of an old term's entry takes the leader away, not who gave it", () => {
+    let struck = 0;
+    for (let seed = 1; seed <= 50; seed++) {
+      const { stage, observer } = rehearse("after-ack", { seed, share: 0 });
+      const log = { lastIndex: 4, termAt: () => 1 };
+      stage.members[1]!.core = { commit: 2, log } as unknown as CoreView;
+      OCCASIONS["after-ack"]!(observer, stage);
+      stage.runFor(2_000);
+      if (stage.deeds.length > 0) struck++;
+      const whom = stage.deeds.filter(({ what }) => what === "crash").map((deed) => deed.whom[0]);
+      expect(whom).not.toContain("n2");
+      for (const deed of stage.deeds) expect(deed.whom).toContain("n1");
+    }
+    expect(struck).toBeGreaterThan(5);
+    expect(struck).toBeLessThan(35);
+  });
+
   test("a commit takes the power from the leader that made it, not from followers", () => {
     const { stage, observer } = rehearse("after-ack", { everyMs: 0 });
     const commit = { type: "commit", index: 3, term: 2 } as const;
@@ -234,6 +252,19 @@ describe("what is aimed at", () => {
       reached.add(cut.length);
     }
     expect(reached).toEqual(new Set([3, 4]));
+  });
+
+  test("the first append of a leadership is an occasion of its own", () => {
+    let struck = 0;
+    for (let seed = 1; seed <= 100; seed++) {
+      const { stage, observer } = rehearse("after-append", { seed, share: 0 });
+      playRole(stage.members[0]!, "leader");
+      for (let i = 0; i < 5; i++) OCCASIONS["after-append"]!(observer, stage);
+      if (stage.deeds.length > 0) struck++;
+      expect(stage.deeds.length).toBeLessThanOrEqual(8);
+    }
+    expect(struck).toBeGreaterThan(10);
+    expect(struck).toBeLessThan(50);
   });
 
   test("an answered write brings down the leader, whoever answered", () => {

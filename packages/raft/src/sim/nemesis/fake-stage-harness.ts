@@ -144,7 +144,8 @@ export function rehearse(
 
 /** Makes a member look as if it had this role. */
 export function playRole(member: FakeMember, role: Role, term = 2): void {
-  member.core = { role, term } as Partial<CoreView> as CoreView;
+  const log = { lastIndex: 0 } as CoreView["log"];
+  member.core = { role, term, commit: 0, log } as Partial<CoreView> as CoreView;
 }
 
 /** An output with nothing in it but what is given. */
