@@ -54,6 +54,15 @@ describe("options drawn from a seed", () => {
   });
 });
 
+test("clients that do not wait ask for no more than low bounds let through", () => {
+  const low = draw("elections").filter(({ limits }) => Object.keys(limits).length > 0);
+  expect(low.length).toBeGreaterThan(50);
+  for (const { clients } of low) {
+    expect(clients.open).toBeLessThanOrEqual(1);
+    expect(clients.openPerSecond).toBeLessThanOrEqual(40);
+  }
+});
+
 describe("profiles", () => {
   test("calm has no fault at all", () => {
     for (const { nemeses, network, clock } of draw("calm")) {

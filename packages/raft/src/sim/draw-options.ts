@@ -49,6 +49,9 @@ const LOW_LIMITS: Readonly<Record<string, readonly [min: number, max: number]>> 
   readsMax: [2, 16],
 };
 
+/** Nothing that is drawn as fast takes longer. */
+const FAST_MAX_US = 1_000;
+
 /** How hard clients work: few operations for long, or many for a short time. */
 interface Load {
   readonly faultyMaxMs: number;
@@ -87,19 +90,41 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
   const segmentBytes = pick(random, SEGMENT_KIB) * KIB;
   const faultyMs = between(random, 2_000, load.faultyMaxMs);
   const drawing: Drawing = { traits, isQuiet, electionTimeoutMs };
+  const limits = drawLimits(streams.stream("options limits"), traits);
+  const network = drawNetwork(streams.stream("options network"), drawing);
+  const disk = drawDisk(streams.stream("options disk"), drawing);
+  const clients = drawClients(streams.stream("options clients"), { traits, load, segmentBytes });
   return {
     seed: seed >>> 0,
     members,
     electionTimeoutMs,
     heartbeatIntervalMs: Math.max(1, Math.floor(electionTimeoutMs / heartbeatShare)),
     segmentBytes,
-    limits: drawLimits(streams.stream("options limits"), traits),
+    limits,
     faultyMs,
-    network: drawNetwork(streams.stream("options network"), drawing),
-    disk: drawDisk(streams.stream("options disk"), drawing),
+    network,
+    disk,
     clock: drawClock(streams.stream("options clock"), drawing),
     nemeses: isQuiet ? [] : drawNemeses(streams, drawing),
-    clients: drawClients(streams.stream("options clients"), { traits, load, segmentBytes }),
+    clients: bearable(clients, { limits, network, disk }),
+  };
+}
+
+/**
+ * Open clients call whatever comes back; more of them than a cluster can ever serve would look like
+ * a cluster that never recovers. Low bounds let few entries through per round trip and sync.
+ */
+function bearable(
+  clients: ClientOptions,
+  { limits, network, disk }: Pick<SimOptions, "limits" | "network" | "disk">,
+): ClientOptions {
+  if (Object.keys(limits).length === 0) return clients;
+  const isSlow = network.delay.maxUs > FAST_MAX_US || disk.write.maxUs > FAST_MAX_US;
+  const perSecondMax = isSlow ? 4 : 40;
+  return {
+    ...clients,
+    open: Math.min(clients.open, 1),
+    openPerSecond: Math.min(clients.openPerSecond, perSecondMax),
   };
 }
 
