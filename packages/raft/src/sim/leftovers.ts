@@ -36,6 +36,9 @@ function ofMember(member: SimMember): string[] {
   for (const peer of status.peers) {
     counts.push([`messages on their way to ${peer.id}`, peer.inflightMessages]);
     counts.push([`bytes on their way to ${peer.id}`, peer.inflightBytes]);
+    // A connection may have ended a moment ago, for what was done to it during the trouble.
+    const isBehind = peer.state === "probe" || peer.matchIndex < status.lastIndex;
+    counts.push([`peer that is not at the end of the log (${peer.id})`, isBehind ? 1 : 0]);
   }
   for (const { id, queuedBytes } of engine.ports.transport.status()) {
     // Over a slow link a heartbeat or two are always on their way.
