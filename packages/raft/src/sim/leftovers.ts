@@ -2,6 +2,7 @@
  * What is left in the queues of a cluster that has nothing to do: there must be nothing. Each line
  * names the member, the queue and what is in it.
  */
+import type { MemberId } from "../core/configuration.ts";
 import type { SimMember } from "./sim-member.ts";
 import type { SimWorld } from "./sim-world.ts";
 
@@ -12,7 +13,8 @@ const HEARTBEATS_BYTES = 1_024;
 export function leftovers(world: SimWorld): string[] {
   const lines: string[] = [];
   const { members } = world;
-  for (const member of members) lines.push(...ofMember(member));
+  const up = new Set(members.filter(({ core }) => core !== undefined).map(({ id }) => id));
+  for (const member of members) lines.push(...ofMember(member, up));
   // Each member dials every other one.
   const connectionsMax = members.length * (members.length - 1);
   if (world.network.connections > connectionsMax) {
@@ -22,7 +24,7 @@ export function leftovers(world: SimWorld): string[] {
   return lines;
 }
 
-function ofMember(member: SimMember): string[] {
+function ofMember(member: SimMember, up: ReadonlySet<MemberId>): string[] {
   const { engine, core } = member;
   if (engine === undefined || core === undefined) return [];
   const { calls } = engine.group;
@@ -34,6 +36,7 @@ function ofMember(member: SimMember): string[] {
     ["uncommitted bytes", status.uncommittedBytes],
   ];
   for (const peer of status.peers) {
+    if (!up.has(peer.id)) continue;
     counts.push([`messages on their way to ${peer.id}`, peer.inflightMessages]);
     counts.push([`bytes on their way to ${peer.id}`, peer.inflightBytes]);
     // A connection may have ended a moment ago, for what was done to it during the trouble.
@@ -41,6 +44,7 @@ function ofMember(member: SimMember): string[] {
     counts.push([`peer that is not at the end of the log (${peer.id})`, isBehind ? 1 : 0]);
   }
   for (const { id, queuedBytes } of engine.ports.transport.status()) {
+    if (!up.has(id)) continue;
     // Over a slow link a heartbeat or two are always on their way.
     if (queuedBytes > HEARTBEATS_BYTES) counts.push([`bytes queued for ${id}`, queuedBytes]);
   }
