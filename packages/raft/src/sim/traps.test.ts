@@ -3,7 +3,10 @@ import { createSocket } from "node:dgram";
 import * as fs from "node:fs";
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { lookup } from "node:dns";
 import { connect } from "node:net";
+import * as timers from "node:timers";
+import * as timersPromises from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { TrapError, trap, untrapped } from "./traps.ts";
 
@@ -28,7 +31,16 @@ const TOUCHES: Readonly<Record<string, () => unknown>> = {
   setTimeout: () => setTimeout(() => {}, 1),
   setInterval: () => setInterval(() => {}, 1),
   setImmediate: () => setImmediate(() => {}),
+  "timers.setTimeout": () => timers.setTimeout(() => {}, 1),
+  "timers/promises.setImmediate": () => timersPromises.setImmediate(),
+  "process.nextTick": () => process.nextTick(() => {}),
+  "AbortSignal.timeout": () => AbortSignal.timeout(1),
+  MessageChannel: () => new MessageChannel(),
+  "crypto.subtle.digest": () => crypto.subtle.digest("SHA-256", new Uint8Array(1)),
+  "Atomics.wait": () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1, 1),
   "process.hrtime": () => process.hrtime(),
+  "process.hrtime.bigint": () => process.hrtime.bigint(),
+  "dns.lookup": () => lookup("localhost", () => {}),
   fetch: () => fetch("http://127.0.0.1:1"),
   "fs.readFileSync": () => readFileSync(import.meta.filename),
   "fs.statSync": () => fs.statSync("/"),

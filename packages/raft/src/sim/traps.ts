@@ -44,14 +44,26 @@ interface Sprung {
 
 /** Functions of global objects; the empty name is the global object itself. */
 const GLOBALS: ReadonlyArray<readonly [owner: string, keys: readonly string[]]> = [
-  ["", ["setTimeout", "setInterval", "setImmediate", "requestAnimationFrame", "fetch"]],
+  [
+    "",
+    [
+      ...["setTimeout", "setInterval", "setImmediate", "requestAnimationFrame"],
+      ...["fetch", "WebSocket", "Worker", "MessageChannel", "BroadcastChannel"],
+    ],
+  ],
   ["Math", ["random"]],
-  ["performance", ["now"]],
+  ["performance", ["now", "mark", "measure"]],
   ["crypto", ["getRandomValues", "randomUUID"]],
-  ["process", ["hrtime", "uptime", "cpuUsage"]],
+  ["crypto.subtle", ["digest", "sign", "verify", "encrypt", "decrypt", "generateKey", "importKey"]],
+  ["process", ["hrtime", "uptime", "cpuUsage", "memoryUsage", "nextTick"]],
+  ["Atomics", ["wait", "waitAsync"]],
+  ["AbortSignal", ["timeout"]],
 ];
 /** Modules of Node with all their functions, */
-const MODULES: readonly string[] = ["fs", "fs/promises", "net", "dgram", "child_process"];
+const MODULES: readonly string[] = [
+  ...["timers", "timers/promises", "child_process", "worker_threads"],
+  ...["fs", "fs/promises", "net", "dgram", "dns", "dns/promises", "tls", "http", "https", "http2"],
+];
 /** and one of which only some are meant. */
 const RANDOM_OF_CRYPTO: readonly string[] = [
   "randomBytes",
@@ -146,7 +158,7 @@ function allTraps(): Trap[] {
   const found: Trap[] = [];
   const world = globalThis as unknown as Bag;
   for (const [name, keys] of GLOBALS) {
-    const owner = name === "" ? world : bagOf(world[name]);
+    const owner = name === "" ? world : ownerOf(world, name);
     if (owner === undefined) continue;
     for (const key of keys) addTrap(found, owner, key, name === "" ? key : `${name}.${key}`);
   }
@@ -175,7 +187,22 @@ function addTrap(found: Trap[], owner: Bag, key: string, name: string): void {
   const replacement = function (): never {
     throw touch(name);
   };
+  // What hangs on it is a way to the same thing, as hrtime.bigint.
+  for (const [own, value] of Object.entries(owner[key])) {
+    if (typeof value !== "function") continue;
+    const inner = (): never => {
+      throw touch(`${name}.${own}`);
+    };
+    Object.defineProperty(replacement, own, { value: inner });
+  }
   found.push({ owner, key, replacement: () => replacement });
+}
+
+/** The object behind a dotted name, where there is one. */
+function ownerOf(world: Bag, name: string): Bag | undefined {
+  let owner: Bag | undefined = world;
+  for (const part of name.split(".")) owner = bagOf(owner?.[part]);
+  return owner;
 }
 
 /** A Date that can hold and format a time, but knows none of its own. */
