@@ -135,6 +135,7 @@ export class Trace implements Observer {
   }
 
   event(member: MemberView, event: ReplicaEvent): void {
+    this.#mix(12, member.number, event.type.length);
     this.#line("event", member.id, "", event);
   }
 
@@ -149,6 +150,7 @@ export class Trace implements Observer {
   }
 
   fault(kind: string, text: string): void {
+    this.#mix(13, kind.length, text.length);
     this.#line("text", "fault", "", `${kind}: ${text}`);
   }
 
