@@ -14,9 +14,9 @@ export function simulationOf(
   return {
     machine,
     members: 3,
-    seeds: 6,
+    seeds: 4,
     override: { faultyMs: 2_000 },
-    shrinkAttempts: 30,
+    shrinkAttempts: 15,
     workload: (random) => {
       const account = (): string => ACCOUNTS[random.below(ACCOUNTS.length)] ?? "";
       if (random.below(3) === 0) {

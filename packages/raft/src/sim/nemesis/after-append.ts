@@ -3,8 +3,8 @@
  * but one, while its clients go on; often it also dies, and is soon back. Several leaders after
  * each other that each leave such a tail are the figure 8 of the paper: an entry of an old term on
  * a majority that another leader may still overwrite. For that the *first* entry of a leader counts
- * most, so it is an occasion of its own: it makes the log of a leader that nobody has heard of newer
- * than all others.
+ * most, so it is an occasion of its own: with it the log of a leader of whom nobody has heard is
+ * newer than all others.
  */
 import type { Random } from "../../util/random.ts";
 import type { MemberView, Observer } from "../observer.ts";
