@@ -7,7 +7,7 @@ import { lookup } from "node:dns";
 import { connect } from "node:net";
 import * as timers from "node:timers";
 import * as timersPromises from "node:timers/promises";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { TrapError, trap, untrapped } from "./traps.ts";
 
 let remove: (() => void) | undefined;
@@ -130,6 +130,19 @@ describe("traps", () => {
     expect(inner.every((drawn) => drawn < 1)).toBe(true);
     expect(touched).toBe("Math.random");
     expect(Math.random).toBe(before);
+  });
+
+  test("let code be debugged by printing", () => {
+    const printed: unknown[] = [];
+    const { console: host } = globalThis;
+    const info = vi.spyOn(host, "info").mockImplementation((...args: unknown[]) => {
+      printed.push(args, Math.random() < 1, performance.now() > 0);
+    });
+    remove = trap();
+    host.info("from apply", 1);
+    remove();
+    info.mockRestore();
+    expect(printed).toEqual([["from apply", 1], true, true]);
   });
 
   test("let promises settle", async () => {

@@ -59,6 +59,8 @@ const GLOBALS: ReadonlyArray<readonly [owner: string, keys: readonly string[]]> 
   ["Atomics", ["wait", "waitAsync"]],
   ["AbortSignal", ["timeout"]],
 ];
+/** What may be called nevertheless, by whoever looks for a mistake: printing decides nothing. */
+const OF_CONSOLE: readonly string[] = ["log", "info", "warn", "error", "debug", "table", "trace"];
 /** Modules of Node with all their functions, */
 const MODULES: readonly string[] = [
   ...["timers", "timers/promises", "child_process", "worker_threads"],
@@ -162,6 +164,7 @@ function allTraps(): Trap[] {
     if (owner === undefined) continue;
     for (const key of keys) addTrap(found, owner, key, name === "" ? key : `${name}.${key}`);
   }
+  addConsole(found, bagOf(world["console"]));
   found.push({ owner: world, key: "Date", replacement: (date) => timelessDate(date) });
   for (const name of MODULES) {
     const module = builtin(name);
@@ -196,6 +199,18 @@ function addTrap(found: Trap[], owner: Bag, key: string, name: string): void {
     Object.defineProperty(replacement, own, { value: inner });
   }
   found.push({ owner, key, replacement: () => replacement });
+}
+
+/** A console writes to files or sockets of the host: each call gives way. */
+function addConsole(found: Trap[], console: Bag | undefined): void {
+  for (const key of OF_CONSOLE) {
+    if (typeof console?.[key] !== "function") continue;
+    const replacement =
+      (original: unknown) =>
+      (...args: unknown[]): unknown =>
+        untrapped(() => Reflect.apply(original as () => unknown, console, args) as unknown);
+    found.push({ owner: console, key, replacement });
+  }
 }
 
 /** The object behind a dotted name, where there is one. */
