@@ -109,6 +109,23 @@ describe("storage", () => {
     await world.close(all);
   });
 
+  // Found by the simulator: writes were refused as on a full disk, for ever, and nothing stopped.
+  test("a log that fails while it has no space stops the replica, too", async () => {
+    const world = new World();
+    const disk = world.disk("n1");
+    // The first segment and what else there is; not the second one.
+    disk.capacityBytes = 100_000;
+    const { node } = await world.open("n1", { bootstrap: true });
+    const isStuck = (): boolean => node.isLeader && node.status().log.state === "full";
+    await world.when(isStuck, "it leads, and there is no space");
+    expect((await world.until(errorOf(node.write(add(1))))).code).toBe("DISK_FULL");
+    disk.beforeOperation = ({ path }) => (path.endsWith(".new") ? { reason: "io" } : undefined);
+    await world.when(() => node.status().state === "failed", "it has stopped");
+    expect(node.status().failure?.code).toBe("STORAGE_FAILED");
+    expect(await errorOf(node.write(add(1)))).toMatchObject({ code: "STORAGE_FAILED" });
+    await world.until(node.close());
+  });
+
   test("a log damaged below the proven mark refuses to open and changes nothing", async () => {
     const world = new World();
     const first = await world.open("n1", { bootstrap: true });

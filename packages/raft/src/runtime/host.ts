@@ -79,6 +79,8 @@ export class Host implements TransportHandler {
     parts.log.onStateChange((state) => {
       for (const group of this.#groups.values()) group.logStateChanged(state);
       parts.observers.emit({ type: "storage", state });
+      // It may have failed where no write of ours was waiting: ask, to be told why.
+      if (state === "failed") parts.log.settle().catch(this.#onSettleFailed);
       this.wake();
     });
   }
