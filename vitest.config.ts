@@ -1,9 +1,10 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Three projects. `unit` is everything that needs no other process: it stays under a minute or so.
- * `sim` runs the built simulator, which uses all cores by itself: one file at a time. `cluster` starts real processes and runs one file at a time, so that the machine's cores are
- * the only thing its members compete for.
+ * Three projects. `unit` is everything that needs no other process: it stays under a minute or two.
+ * `sim` runs the built simulator, which uses all cores by itself, one file at a time. `cluster`
+ * starts real processes and runs one file at a time, so that the machine's cores are the only thing
+ * its members compete for.
  */
 export default defineConfig({
   resolve: { conditions: ["quorate-source"] },

@@ -109,7 +109,9 @@ export class Solo {
     }
   }
 
-  /** Lets silence pass until it campaigns and has won the pre-votes of `peers`; returns the term. */
+  /**
+   * Lets silence pass until it campaigns and has won the pre-votes of `peers`; returns the term.
+   */
   campaigns(peers: readonly MemberId[]): number {
     const before = this.raft.status().term;
     for (let i = 0; i < 20 && this.role !== "pre-candidate"; i++) this.waits(STEP_MS);

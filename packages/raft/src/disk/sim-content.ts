@@ -233,7 +233,9 @@ export class SimContent {
     if (!this.#isAllocated(sector)) this.allocatedSectors++;
   }
 
-  /** Nothing is dirty any more in a range of sectors; where it `reached` the medium, that has it. */
+  /**
+   * Nothing is dirty any more in a range of sectors; where it `reached` the medium, that has it.
+   */
   #clean(first: number, end: number, reached: boolean): void {
     for (const s of this.#under.keys()) {
       if (s < first || s >= end || (this.#flags[s]! & DIRTY) === 0) continue;

@@ -4,6 +4,7 @@
 import type { MemberId } from "../core/configuration.ts";
 import type { CoreEvent, Output } from "../core/output.ts";
 import type { ReplicaEvent } from "../runtime/replica.ts";
+import { unreachable } from "../util/assert.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type { AppliedCommand, SimOperation } from "./observer.ts";
 
@@ -48,6 +49,8 @@ export function describeMessage(message: PeerMessage): string {
     }
     case "formation":
       return `formation, ${message.configuration.length} bytes`;
+    default:
+      return unreachable(message);
   }
 }
 
@@ -119,11 +122,16 @@ const SHORT = 60;
 
 function short(value: unknown): string {
   if (value === undefined) return "";
-  let text: string;
-  try {
-    text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value));
-  } catch {
-    text = String(value);
-  }
+  const text = typeof value === "string" ? value : jsonOf(value);
   return text.length <= SHORT ? text : `${text.slice(0, SHORT - 1)}…`;
+}
+
+/** JSON holds what machines answer; what it cannot hold is named by its type. */
+function jsonOf(value: unknown): string {
+  try {
+    const text: string | undefined = JSON.stringify(value);
+    return text ?? typeof value;
+  } catch {
+    return typeof value;
+  }
 }

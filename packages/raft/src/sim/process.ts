@@ -6,8 +6,8 @@
  */
 
 /**
- * What enters: it tells how long the chain of promises behind it can be. A message is only queued, a
- * turn or timer may settle calls, a completion of the disk has the whole log behind it.
+ * What enters: it tells how long the chain of promises behind it can be. A message is only queued,
+ * a turn or timer may settle calls, a completion of the disk has the whole log behind it.
  */
 export type EntryOf = "message" | "turn" | "disk";
 

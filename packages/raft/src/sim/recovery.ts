@@ -3,8 +3,8 @@
  * silence.
  *
  * Limits are generous multiples of the election timeout: they tell "never" from "slow", they are no
- * measure of speed. A stall is excused in one case only: the fault atlas has damaged the disks of so
- * many members that no majority is left, and that is counted.
+ * measure of speed. A stall is excused in one case only: the fault atlas has damaged the disks of
+ * so many members that no majority is left, and that is counted.
  */
 import { leftovers } from "./leftovers.ts";
 import type { SimOperation } from "./observer.ts";

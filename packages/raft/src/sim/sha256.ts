@@ -1,6 +1,6 @@
 /**
- * SHA-256 (FIPS 180-4) in plain JavaScript, for the identities of simulated members. Slow and small:
- * it runs a few times per run.
+ * SHA-256 (FIPS 180-4) in plain JavaScript, for the identities of simulated members. Slow and
+ * small: it runs a few times per run.
  */
 const K: Uint32Array = constants(64, 3);
 const START: Uint32Array = constants(8, 2);

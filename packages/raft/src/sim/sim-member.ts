@@ -126,7 +126,7 @@ export class SimMember implements MemberView {
   }
 
   /** Closes the replica in an orderly way; the process ends when that is done. */
-  close(done: () => void): void {
+  close(whenClosed: () => void): void {
     const { process, replica } = this;
     if (process === undefined || replica === undefined || this.state !== "up") return;
     // Behind an orderly end there is a chain as long as behind the log.
@@ -136,7 +136,7 @@ export class SimMember implements MemberView {
           if (process.isDead) return;
           this.disk.die("kill");
           this.#gone(process, "close");
-          done();
+          whenClosed();
         },
         (error: unknown) => this.#world.broken("close-never-rejects", `${this.id}: close`, error),
       );

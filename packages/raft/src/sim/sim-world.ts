@@ -2,9 +2,9 @@
  * A whole cluster in one thread: members over simulated disks, network and clocks, and one queue of
  * what happens next. The engine in every member is the real one.
  *
- * A step takes the next task off the schedule, runs it and then lets promises settle: a fixed number
- * of times the microtask queue is run down. No event loop takes part, so nothing outside can come
- * between two steps, and the same options give the same run on every engine.
+ * A step takes the next task off the schedule, runs it and then lets promises settle: a fixed
+ * number of times the microtask queue is run down. No event loop takes part, so nothing outside can
+ * come between two steps, and the same options give the same run on every engine.
  *
  * The world ends at the first violation: what comes after a broken promise proves nothing.
  */

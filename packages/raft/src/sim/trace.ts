@@ -16,6 +16,7 @@ import type { MemberId } from "../core/configuration.ts";
 import type { RecoveredGroup } from "../core/contract.ts";
 import type { Output } from "../core/output.ts";
 import type { ReplicaEvent } from "../runtime/replica.ts";
+import { unreachable } from "../util/assert.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import {
   describeApplied,
@@ -212,6 +213,8 @@ function text(kind: LineKind, other: string, subject: Subject): string {
       return `end ${describeEnd(subject as SimOperation)}`;
     case "text":
       return subject as string;
+    default:
+      return unreachable(kind);
   }
 }
 
