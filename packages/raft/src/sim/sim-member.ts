@@ -12,7 +12,8 @@
 import { Raft } from "../core/raft.ts";
 import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs, RaftOptions, RecoveredGroup } from "../core/contract.ts";
-import { Engine, openEngine } from "../runtime/engine.ts";
+import { openEngine } from "../runtime/engine.ts";
+import type { Engine } from "../runtime/engine.ts";
 import { resolveOptions } from "../runtime/options.ts";
 import type { EngineOptions } from "../runtime/options.ts";
 import { ReplicaHandle } from "../runtime/replica-handle.ts";
