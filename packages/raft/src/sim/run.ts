@@ -29,6 +29,8 @@ import type { Workload } from "./workload/workload.ts";
 import { WorldStage } from "./world-stage.ts";
 import { QuorateError } from "../util/error.ts";
 
+const ALLOWED = "simulated code may use its arguments and its own state, and nothing of the host";
+
 /** What a run is about. */
 export interface RunSubject extends Subject {
   readonly workload: Workload<unknown, unknown>;
@@ -87,7 +89,9 @@ export async function runSimulation(options: SimOptions, how: RunHow = {}): Prom
     for (const check of subject.checks(world)) world.audience.add(check);
   }
   world.stepMax = how.untilStep ?? Number.MAX_SAFE_INTEGER;
-  const remove = trap((touched) => world.broken("nothing-outside", `${touched} was touched`));
+  const remove = trap((touched) =>
+    world.broken("nothing-outside", `${touched} was touched: ${ALLOWED}`),
+  );
   try {
     await live(world, subject);
   } finally {
