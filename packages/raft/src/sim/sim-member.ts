@@ -222,8 +222,13 @@ export class SimMember implements MemberView {
       process,
       clock,
       random,
-      sent: (to, message) => world.audience.sent(this, to, message),
-      delivered: (from, message) => world.audience.delivered(this, from, message),
+      // Promises of a dead process may still run for a while; nothing of that reaches anybody.
+      sent: (to, message) => {
+        if (!process.isDead) world.audience.sent(this, to, message);
+      },
+      delivered: (from, message) => {
+        if (!process.isDead) world.audience.delivered(this, from, message);
+      },
     });
     return {
       clock,
