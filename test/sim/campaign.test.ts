@@ -11,7 +11,7 @@ const ROOT = resolve(import.meta.dirname, "../..");
 const IS_LONG = process.env["QUORATE_LONG"] === "1";
 const FIRST_SEED = 1;
 /** About 17 s of cluster time each; the long campaign goes on until it has done enough. */
-const SEEDS = IS_LONG ? 2_500 : 150;
+const SEEDS = IS_LONG ? 1_200 : 150;
 const SIMULATED_SECONDS = IS_LONG ? 7_200 : 1_800;
 const HOUR_MS = 3_600_000;
 
