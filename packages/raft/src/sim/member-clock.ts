@@ -62,6 +62,11 @@ export class MemberClock implements Clock {
     };
   }
 
+  /** Runs at the rate that it was made with from now on. */
+  runAtOwnRate(): void {
+    this.runAt(this.#from.ppm);
+  }
+
   /** Runs at another rate from now on. */
   runAt(ppm: number): void {
     this.#baseLocalUs = this.#localUs();

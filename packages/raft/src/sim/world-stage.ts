@@ -70,7 +70,7 @@ export class WorldStage implements Stage {
     this.#note("pause", `${member.id} for ${forUs} µs`);
     member.pause();
     const { life } = member;
-    this.#lasting("pause", member.id, forUs, () => {
+    this.#lasting("pause", lifeOf(member), forUs, () => {
       if (member.life === life) member.resume();
     });
   }
@@ -146,7 +146,7 @@ export class WorldStage implements Stage {
     if (this.#isHealed || clock === undefined) return;
     this.#note("clock-skew", `${member.id} by ${ppm} ppm for ${forUs} µs`);
     clock.runAt(ppm);
-    this.#lasting("skew", member.id, forUs, () => clock.runAt(0));
+    this.#lasting("skew", lifeOf(member), forUs, () => clock.runAtOwnRate());
   }
 
   healNetwork(): void {
@@ -160,7 +160,7 @@ export class WorldStage implements Stage {
     this.#world.network.healAll();
     for (const member of this.#world.members) {
       member.disk.healAll();
-      member.clock?.runAt(0);
+      member.clock?.runAtOwnRate();
       member.resume();
     }
   }
@@ -196,6 +196,11 @@ export class WorldStage implements Stage {
   #of(view: MemberView): SimMember {
     return this.#world.members[view.number]!;
   }
+}
+
+/** Of pauses and clocks each life has its own: the next one begins without. */
+function lifeOf({ id, life }: SimMember): string {
+  return `${id} in life ${life}`;
 }
 
 function isAlive(member: SimMember): boolean {
