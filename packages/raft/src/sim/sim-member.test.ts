@@ -17,3 +17,25 @@ test("a process that died while it was opening does not keep the next one from l
     }
   }
 });
+
+test("a process that stands still while it starts, starts when it goes on", async () => {
+  const director = new Director({ members: 1 });
+  const member = director.of("n1");
+  member.start();
+  director.stage.pause(member, 5_000_000);
+  expect(member.state).toBe("paused");
+  await director.ms(4_000);
+  expect(member.replica).toBeUndefined();
+  await director.ms(1_500);
+  expect(member.state).toBe("up");
+  expect(member.core?.isReady).toBe(true);
+  // It may die there, too.
+  director.kill("n1");
+  member.start();
+  await director.us(300);
+  director.stage.pause(member, 5_000_000);
+  expect(member.state).toBe("paused");
+  director.power("n1");
+  await director.start("n1");
+  await director.end();
+});

@@ -144,8 +144,9 @@ export class SimMember implements MemberView {
     }, "disk");
   }
 
+  /** Stands still, also in the middle of a start. */
   pause(): void {
-    if (this.state !== "up") return;
+    if (this.state !== "up" && this.state !== "starting") return;
     this.process?.pause();
     this.state = "paused";
     this.#world.audience.paused(this, true);
@@ -153,7 +154,7 @@ export class SimMember implements MemberView {
 
   resume(): void {
     if (this.state !== "paused") return;
-    this.state = "up";
+    this.state = this.replica === undefined ? "starting" : "up";
     this.#world.audience.paused(this, false);
     this.process?.resume();
   }

@@ -107,7 +107,7 @@ export class SimTestMember<Command, Query> implements TestMember<Command, Query>
     this.failure = undefined;
     member.start();
     const { process } = member;
-    const isThere = (): boolean => member.state !== "starting" || member.process !== process;
+    const isThere = (): boolean => member.replica !== undefined || member.process !== process;
     await time.during(
       new Promise<void>((resolve) => {
         const look = (): void => {

@@ -66,7 +66,7 @@ export class WorldStage implements Stage {
 
   pause(view: MemberView, forUs: number): void {
     const member = this.#of(view);
-    if (this.#isHealed || (member.state !== "up" && member.state !== "paused")) return;
+    if (this.#isHealed || !isAlive(member)) return;
     this.#note("pause", `${member.id} for ${forUs} µs`);
     member.pause();
     const { life } = member;
