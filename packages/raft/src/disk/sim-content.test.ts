@@ -146,6 +146,28 @@ describe("cache and medium", () => {
   });
 });
 
+describe("power loss", () => {
+  test("tears what is dirty in a large file, in every shape", () => {
+    const shapes = new Map<string, number>();
+    const random = new SeededRandom(1);
+    for (let i = 0; i < 400; i++) {
+      const content = new SimContent();
+      content.writeThrough(new Uint8Array(200 * SECTOR_BYTES), 0);
+      content.write(new Uint8Array(4 * SECTOR_BYTES).fill(1), 100 * SECTOR_BYTES);
+      content.losePower(random);
+      const image = content.image();
+      const shape = [0, 1, 2, 3].map((s) => image[(100 + s) * SECTOR_BYTES]).join("");
+      shapes.set(shape, (shapes.get(shape) ?? 0) + 1);
+    }
+    expect(shapes.size).toBe(16);
+    const whole = shapes.get("0000")! + shapes.get("1111")!;
+    expect(whole).toBeLessThan(200);
+    for (const shape of ["1000", "1110", "0111", "0001", "1101", "0100"]) {
+      expect(shapes.get(shape), shape).toBeGreaterThan(8);
+    }
+  });
+});
+
 describe("what is kept of a write", () => {
   test("shows any change, of few bytes and many, of zeros and others", () => {
     const keeper = new KeptBytes();

@@ -3,8 +3,9 @@
  *
  * Both are kept in sectors of 512 bytes, the unit that a medium writes as a whole. A write changes
  * the cache and marks its sectors dirty; a sync brings dirty sectors to the medium. Power loss
- * keeps, of the dirty sectors, any subset: none, all, a beginning, or each by a coin. Size is
- * metadata of its own, and may survive without the data or be lost with the data kept.
+ * keeps, of the dirty sectors, any subset; those that are mishandled most are likely: none, all, a
+ * beginning, an end, all but one, only one. Size is metadata of its own, and may survive without
+ * the data or be lost with the data kept.
  *
  * A failed sync behaves as on ext4 and XFS: the pages are marked clean and keep their new content
  * in the cache, while the medium never gets it. So a later sync "succeeds", reads look right, and
@@ -171,11 +172,11 @@ export class SimContent {
     const dirty: number[] = [];
     for (const s of this.#under.keys()) if ((this.#flags[s]! & DIRTY) !== 0) dirty.push(s);
     dirty.sort((a, b) => a - b);
-    const survives = drawSurvival(random, this.#flags.length);
-    for (const s of dirty) {
+    const survives = drawSurvival(random, dirty.length);
+    dirty.forEach((s, i) => {
       this.#flags[s] = this.#flags[s]! & ~DIRTY;
-      if (survives(s)) this.#under.delete(s);
-    }
+      if (survives(i)) this.#under.delete(s);
+    });
     for (const [s, medium] of this.#under) this.#cache.set(medium, s * SECTOR_BYTES);
     this.#under.clear();
     this.size = drawSize(random, this.durableSize, this.size);
@@ -263,14 +264,17 @@ export class SimContent {
   }
 }
 
-/** Which of the dirty sectors a power loss keeps. */
-function drawSurvival(random: Random, sectors: number): (sector: number) => boolean {
-  const mode = random.below(4);
+/** Which of so many dirty sectors a power loss keeps, by their number among them. */
+function drawSurvival(random: Random, count: number): (i: number) => boolean {
+  // Nothing can be torn where less than two are dirty.
+  const mode = random.below(count < 2 ? 2 : 7);
   if (mode === 0) return () => false;
   if (mode === 1) return () => true;
   if (mode === 2) return () => random.below(2) === 0;
-  const cut = random.below(sectors + 1);
-  return (sector) => sector < cut;
+  const at = random.below(count);
+  if (mode === 3) return (i) => i <= at && i < count - 1;
+  if (mode === 4) return (i) => i >= at && i > 0;
+  return mode === 5 ? (i) => i !== at : (i) => i === at;
 }
 
 /** Old, new, or (of a file that grew) anything between. */
