@@ -198,6 +198,23 @@ describe("power loss", () => {
     expect(() => disk.crash(new SeededRandom(2))).toThrow(/dead already/);
   });
 
+  test("comes at the operation that is described, and sees which open makes a file", async () => {
+    const disk = await madeDisk();
+    const seen: string[] = [];
+    disk.dieWhen(({ kind, path, creates, bytes }) => {
+      seen.push(`${kind} ${path} ${bytes}${creates ? " creates" : ""}`);
+      return kind === "write" && bytes > 600;
+    }, new SeededRandom(1));
+    const file = await disk.open("/data/a", { mode: "create" });
+    await disk.open("/data/a", { mode: "read" });
+    await file.write(filled(600, 1), 0);
+    expect(disk.successor).toBeUndefined();
+    expect(await reasonOf(file.write(filled(601, 1), 0))).toBe("closed");
+    expect(disk.successor).toBeDefined();
+    const opened = ["open /data/a 0 creates", "open /data/a 0"];
+    expect(seen).toEqual([...opened, "write /data/a 600", "write /data/a 601"]);
+  });
+
   test("settles nothing where it is to be silent, and says at once that it came", async () => {
     const disk = await madeDisk(new SimDisk({ silentDeath: true }));
     const file = await disk.open("/data/a", { mode: "create", urgent: true });

@@ -4,7 +4,8 @@
  *
  * - What is not synced lies in a page cache (sim-content.ts) and in un-synced names (sim-names.ts).
  * - Every operation has a number, from 1 on, counted when it starts. `beforeOperation` sees it and
- *   may give it a fault; `dieAt` ends the world while it is in flight.
+ *   may give it a fault; `dieAt` and `dieWhen` end the world while it is in
+ *   flight.
  * - Operations take effect and settle when the injected scheduler says so, in a microtask unless
  *   told otherwise. A scheduler may delay and reorder them; `stall` holds them all.
  * - `crash` is power loss, `kill` the death of the process. Both hand back the disk as the next
@@ -95,12 +96,17 @@ export class SimDisk implements Disk {
   // ---- The port ----
 
   open(path: string, options: OpenOptions): Promise<DiskFile> {
-    return this.#queued("open", path, {
-      run: () => new SimFile(this.#host, path, this.#openContent(path, options.mode), options),
-      interrupt: (random) => {
-        if (options.mode === "create" && random.below(2) === 0) this.#tryCreate(path);
+    const creates = options.mode === "create";
+    const request = { kind: "open", path, bytes: 0, urgent: false, dataSync: false } as const;
+    return this.#operations.start<DiskFile>(
+      { ...request, creates },
+      {
+        run: () => new SimFile(this.#host, path, this.#openContent(path, options.mode), options),
+        interrupt: (random) => {
+          if (creates && random.below(2) === 0) this.#tryCreate(path);
+        },
       },
-    });
+    );
   }
 
   list(path: string): Promise<string[]> {
@@ -190,7 +196,20 @@ export class SimDisk implements Disk {
 
   /** Dies while operation `n` is in flight; see `successor`. `onDead` is called at once then. */
   dieAt(n: number, random: Random, how: "crash" | "kill" = "crash", onDead?: () => void): void {
-    this.#operations.marked = n;
+    this.dieWhen((operation) => operation.n === n, random, how, onDead);
+  }
+
+  /**
+   * The same at the first operation to come of which `isIt` says so; undefined: at none any more.
+   */
+  // eslint-disable-next-line max-params -- the shape of `dieAt`
+  dieWhen(
+    isIt: ((operation: SimOperation) => boolean) | undefined,
+    random: Random,
+    how: "crash" | "kill" = "crash",
+    onDead?: () => void,
+  ): void {
+    this.#operations.isMarked = isIt;
     this.#atMark = () => {
       this.#die(random, how === "crash");
       onDead?.();
@@ -271,7 +290,8 @@ export class SimDisk implements Disk {
   }
 
   #queued<T>(kind: SimKind, path: string, effect: SimEffect<T>): Promise<T> {
-    return this.#operations.start({ kind, path, bytes: 0, urgent: false, dataSync: false }, effect);
+    const request = { kind, path, bytes: 0, urgent: false, dataSync: false, creates: false };
+    return this.#operations.start(request, effect);
   }
 
   #die(random: Random, power: boolean): SimDisk {

@@ -107,7 +107,8 @@ export class SimFile implements DiskFile {
     if (this.#closed) return Promise.reject(new DiskError("closed", this.path, "is closed"));
     this.#running++;
     const urgent = this.#options.urgent === true;
-    return this.#host.start({ kind, path: this.path, bytes, urgent, dataSync }, effect);
+    const creates = false;
+    return this.#host.start({ kind, path: this.path, bytes, urgent, dataSync, creates }, effect);
   }
 }
 

@@ -43,6 +43,8 @@ export interface SimOperation {
   readonly urgent: boolean;
   /** Whether it is a write that is durable when it returns. */
   readonly dataSync: boolean;
+  /** Whether it is an `open` that makes the file. */
+  readonly creates: boolean;
 }
 
 /** How an operation fails. */
@@ -77,7 +79,7 @@ export interface SimOperationsOptions {
   readonly random: Random;
   /** Sees every operation before it starts, and may make it fail. */
   readonly before: (operation: SimOperation) => SimFault | undefined;
-  /** Called when the operation that was marked for it is in flight. */
+  /** Called when an operation that was marked for it is in flight. */
   readonly onMarked: () => void;
   /** Death settles no promise. */
   readonly silentDeath: boolean;
@@ -91,6 +93,7 @@ class Flight implements SimOperation {
   readonly bytes: number;
   readonly urgent: boolean;
   readonly dataSync: boolean;
+  readonly creates: boolean;
   readonly effect: SimEffect<unknown>;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
@@ -107,6 +110,7 @@ class Flight implements SimOperation {
     this.bytes = request.bytes;
     this.urgent = request.urgent;
     this.dataSync = request.dataSync;
+    this.creates = request.creates;
     this.effect = effect;
     this.resolve = resolve;
     this.reject = reject;
@@ -122,8 +126,8 @@ class Flight implements SimOperation {
 export class SimOperations {
   /** How many were started. */
   count = 0;
-  /** The number of the operation to report when it is in flight. */
-  marked: number | undefined;
+  /** Says which operation is to be reported when it is in flight. Sees each of them once. */
+  isMarked: ((operation: SimOperation) => boolean) | undefined;
   readonly #options: SimOperationsOptions;
   /** In the order of their beginnings. */
   readonly #inFlight: Set<Flight> = new Set();
@@ -196,7 +200,7 @@ export class SimOperations {
     }
     this.#inFlight.add(flight);
     this.#options.complete(() => this.#arrive(flight), flight);
-    if (this.marked === flight.n) this.#options.onMarked();
+    if (this.isMarked?.(flight) === true) this.#options.onMarked();
   }
 
   #isDead(): boolean {
