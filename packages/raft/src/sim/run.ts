@@ -31,6 +31,9 @@ import { QuorateError } from "../util/error.ts";
 
 const ALLOWED = "simulated code may use its arguments and its own state, and nothing of the host";
 
+/** So many lines of a trace are handed over together. */
+const BLOCK_LINES = 500;
+
 /** What a run is about. */
 export interface RunSubject extends Subject {
   readonly workload: Workload<unknown, unknown>;
@@ -42,7 +45,7 @@ export interface RunSubject extends Subject {
 export interface RunHow {
   /** Ends after this step, without demanding anything. */
   readonly untilStep?: number;
-  /** Gets every line of the trace as it is written. */
+  /** Gets every line of the trace, in their order, and several hundred of them at a time. */
   readonly trace?: (line: string) => void;
   /** Default: the simulator's own key-value machine. */
   readonly subject?: RunSubject;
@@ -79,8 +82,8 @@ export interface SimResult {
 export async function runSimulation(options: SimOptions, how: RunHow = {}): Promise<SimResult> {
   const subject = how.subject ?? keyValueSubject(options);
   const world = new SimWorld(options, subject);
-  const { trace: print } = how;
-  const trace = new Trace(world, print && ((line) => untrapped(() => print(line))));
+  const lines = how.trace && new Lines(how.trace);
+  const trace = new Trace(world, lines && ((line) => lines.add(line)));
   const statistics = new RunStatistics();
   world.audience.add(trace);
   world.audience.add(statistics);
@@ -96,6 +99,7 @@ export async function runSimulation(options: SimOptions, how: RunHow = {}): Prom
     await live(world, subject);
   } finally {
     remove();
+    lines?.handOver();
   }
   return {
     options,
@@ -134,6 +138,27 @@ function beginTrouble(world: SimWorld, stage: WorldStage): void {
       world.audience.add(nemesis.begin(stage, chosen, own));
     });
   });
+}
+
+/** Keeps lines for whoever prints them: to leave the traps for each would cost more than the run. */
+class Lines {
+  readonly #print: (line: string) => void;
+  #lines: string[] = [];
+
+  constructor(print: (line: string) => void) {
+    this.#print = print;
+  }
+
+  add(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length >= BLOCK_LINES) untrapped(() => this.handOver());
+  }
+
+  handOver(): void {
+    const lines = this.#lines;
+    this.#lines = [];
+    for (const line of lines) this.#print(line);
+  }
 }
 
 function violationOf({ invariant, message, step, atUs, error }: FoundViolation): RunViolation {
