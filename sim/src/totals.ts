@@ -5,6 +5,7 @@ import { alignRows, duration, grouped } from "./terminal.ts";
 /** Of these the largest counts, not the sum. */
 const HIGHEST = /^highest /;
 const FAULT = /^fault /;
+const NEMESIS = /^nemesis /;
 const OPERATION = /^(writes|reads) /;
 const CLUSTER = [
   "elections",
@@ -24,6 +25,8 @@ export class Totals {
   events = 0;
   simulatedUs = 0;
   readonly statistics: Map<string, number> = new Map();
+  /** In how many runs each nemesis was there, whether it did anything or not. */
+  readonly nemesisRuns: Map<string, number> = new Map();
 
   add(result: QuietResult, twice: boolean): void {
     this.runs++;
@@ -31,6 +34,7 @@ export class Totals {
     this.events += result.events;
     this.simulatedUs += result.simulatedUs;
     for (const [name, value] of Object.entries(result.statistics)) {
+      if (NEMESIS.test(name)) this.nemesisRuns.set(name, (this.nemesisRuns.get(name) ?? 0) + 1);
       const before = this.statistics.get(name) ?? 0;
       this.statistics.set(name, HIGHEST.test(name) ? Math.max(before, value) : before + value);
     }
@@ -71,14 +75,28 @@ export function summaryTable(totals: Totals, seconds: number, jobs: number): str
   for (const [name, value] of sorted(totals.statistics)) {
     if (FAULT.test(name)) rows.push([`  ${name.replace(FAULT, "")}`, grouped(value)]);
   }
+  rows.push(...nemesisRows(totals));
   for (const [name, value] of sorted(totals.statistics)) {
     if (!isShownAbove(name)) rows.push([name, grouped(value)]);
   }
   return alignRows(rows);
 }
 
+/** Who did how much; one that never did anything is a defect, of it or of what calls it. */
+function nemesisRows(totals: Totals): [string, string][] {
+  if (totals.nemesisRuns.size === 0) return [];
+  const rows: [string, string][] = [["nemeses", ""]];
+  for (const [name, runs] of sorted(totals.nemesisRuns)) {
+    const value = totals.statistics.get(name) ?? 0;
+    const did = value === 0 ? "NOTHING" : `did ${grouped(value)}`;
+    rows.push([`  ${name.replace(NEMESIS, "")}`, `${did} in ${grouped(runs)} runs`]);
+  }
+  return rows;
+}
+
 function isShownAbove(name: string): boolean {
-  return FAULT.test(name) || OPERATION.test(name) || name === "faults" || CLUSTER.includes(name);
+  const isOfGroup = FAULT.test(name) || OPERATION.test(name) || NEMESIS.test(name);
+  return isOfGroup || name === "faults" || CLUSTER.includes(name);
 }
 
 function sorted(statistics: ReadonlyMap<string, number>): [string, number][] {

@@ -64,8 +64,8 @@ export class Audience implements Required<Observer> {
     this.#tell("event", (o) => o.event?.(member, event));
   }
 
-  fault(kind: string, text: string): void {
-    this.#tell("fault", (o) => o.fault?.(kind, text));
+  fault(kind: string, text: string, by?: string): void {
+    this.#tell("fault", (o) => o.fault?.(kind, text, by));
   }
 
   healed(): void {

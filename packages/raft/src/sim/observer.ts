@@ -119,8 +119,8 @@ export interface Observer {
   called?(operation: SimOperation): void;
   /** An operation has ended. */
   settled?(operation: SimOperation): void;
-  /** Something was done to the world; `text` says what, for people. */
-  fault?(kind: string, text: string): void;
+  /** Something was done to the world; `text` says what, for people. `by`: the nemesis that did it. */
+  fault?(kind: string, text: string, by: string | undefined): void;
   /** All faults have ended; from now on progress is owed. */
   healed?(): void;
   /** The run is over: everything was healed, all clients have ended, the cluster is quiet. */

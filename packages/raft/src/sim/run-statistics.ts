@@ -5,6 +5,7 @@
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type { ReplicaEvent } from "../runtime/replica.ts";
 import type { DeathKind, MemberView, Observer, SimOperation } from "./observer.ts";
+import type { NemesisOptions } from "./options.ts";
 import type { MemberId } from "../core/configuration.ts";
 
 /** Counts. */
@@ -15,6 +16,11 @@ export class RunStatistics implements Observer {
   #applied = 0;
   #termMax = 0;
   #lastIndex = 0;
+
+  /** `nemeses`: who is there to do harm. One that does none is shown with a zero. */
+  constructor(nemeses: readonly NemesisOptions[]) {
+    for (const { kind } of nemeses) this.#numbers.set(`nemesis ${kind}`, 0);
+  }
 
   started(): void {
     this.#add("starts");
@@ -53,9 +59,10 @@ export class RunStatistics implements Observer {
     this.#add("operations");
   }
 
-  fault(kind: string): void {
+  fault(kind: string, _text: string, by: string | undefined): void {
     this.#add("faults");
     this.#add(`fault ${kind}`);
+    if (by !== undefined) this.#add(`nemesis ${by}`);
   }
 
   /** All of them by name. */

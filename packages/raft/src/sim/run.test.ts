@@ -26,3 +26,27 @@ test("a run that ends early hands over what it has", async () => {
   await runSimulation(SHORT, { untilStep: 20, trace: (line) => lines.push(line) });
   expect(lines.length).toBeGreaterThan(0);
 });
+
+test("statistics and trace name the nemesis that did it; one that did nothing has a zero", async () => {
+  const nemeses = [
+    { kind: "pause", everyMs: 100, lastsMs: 50, share: 0 },
+    { kind: "after-commit", everyMs: 100, lastsMs: 50, share: 0 },
+  ];
+  const lines: string[] = [];
+  const { statistics } = await runSimulation(
+    { ...SHORT, members: 3, nemeses },
+    { trace: (line) => lines.push(line) },
+  );
+  expect(statistics["nemesis pause"]).toBeGreaterThan(0);
+  expect(statistics["nemesis after-commit"]).toBe(0);
+  const told = lines.filter((line) => /fault +pause: n\d for \d+ µs, by pause$/.test(line));
+  expect(told).toHaveLength(statistics["nemesis pause"]!);
+});
+
+test("a death at the disk counts when it strikes, not when it is arranged", async () => {
+  const nemeses = [{ kind: "crash-at-disk", everyMs: 50, lastsMs: 50, share: 0 }];
+  const { statistics } = await runSimulation({ ...SHORT, members: 3, nemeses });
+  const deaths = (statistics["ended by power"] ?? 0) + (statistics["ended by kill"] ?? 0);
+  expect(statistics["nemesis crash-at-disk"]).toBeGreaterThan(0);
+  expect(statistics["nemesis crash-at-disk"]).toBeLessThanOrEqual(deaths);
+});

@@ -84,7 +84,7 @@ export async function runSimulation(options: SimOptions, how: RunHow = {}): Prom
   const world = new SimWorld(options, subject);
   const lines = how.trace && new Lines(how.trace);
   const trace = new Trace(world, lines && ((line) => lines.add(line)));
-  const statistics = new RunStatistics();
+  const statistics = new RunStatistics(options.nemeses);
   world.audience.add(trace);
   world.audience.add(statistics);
   if (how.isUnwatched !== true) {
@@ -135,7 +135,7 @@ function beginTrouble(world: SimWorld, stage: WorldStage): void {
         throw new QuorateError("OPTION_INVALID", `there is no nemesis called "${chosen.kind}"`);
       }
       const own = world.streams.stream(`nemesis ${i} ${chosen.kind}`);
-      world.audience.add(nemesis.begin(stage, chosen, own));
+      world.audience.add(nemesis.begin(stage.as(chosen.kind), chosen, own));
     });
   });
 }

@@ -150,9 +150,10 @@ export class Trace implements Observer {
     this.#line("settled", operation.member.id, "", operation);
   }
 
-  fault(kind: string, text: string): void {
+  fault(kind: string, text: string, by: string | undefined): void {
     this.#mix(13, kind.length, text.length);
-    this.#line("text", "fault", "", `${kind}: ${text}`);
+    const who = by === undefined ? "" : `, by ${by}`;
+    this.#line("text", "fault", "", `${kind}: ${text}${who}`);
   }
 
   healed(): void {

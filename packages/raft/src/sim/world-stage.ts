@@ -13,20 +13,31 @@ import type { SimWorld } from "./sim-world.ts";
 
 type Lasting = "cut" | "stall" | "slow" | "pause" | "skew";
 
+/** What was done to a world, whoever did it. */
+interface Harm {
+  /** When each harm that lasts is to end, by what it is done to. */
+  readonly ends: Map<string, number>;
+  isHealed: boolean;
+}
+
 /** Does harm to a world. */
 export class WorldStage implements Stage {
   readonly options: Stage["options"];
   readonly #world: SimWorld;
-  /** When each harm that lasts is to end, by what it is done to. */
-  readonly #ends: Map<string, number> = new Map();
-  #isHealed = false;
-  /** How often each kind of harm was done. */
-  readonly counts: Map<string, number> = new Map();
+  readonly #harm: Harm;
+  readonly #nemesis: string | undefined;
 
-  constructor(world: SimWorld) {
+  constructor(world: SimWorld, as?: { readonly nemesis: string; readonly harm: Harm }) {
     this.#world = world;
+    this.#harm = as?.harm ?? { ends: new Map(), isHealed: false };
+    this.#nemesis = as?.nemesis;
     const { electionTimeoutMs, heartbeatIntervalMs } = world.options;
     this.options = { electionTimeoutMs, heartbeatIntervalMs };
+  }
+
+  /** The same stage, for one nemesis: what it does is told with its name. */
+  as(nemesis: string): WorldStage {
+    return new WorldStage(this.#world, { nemesis, harm: this.#harm });
   }
 
   get members(): readonly MemberView[] {
@@ -39,13 +50,13 @@ export class WorldStage implements Stage {
 
   after(delayUs: number, act: () => void): void {
     this.#world.schedule.after(delayUs, () => {
-      if (!this.#isHealed) act();
+      if (!this.#harm.isHealed) act();
     });
   }
 
   crash(view: MemberView, how: "power" | "kill", downUs: number): void {
     const member = this.#of(view);
-    if (this.#isHealed || !isAlive(member)) return;
+    if (this.#harm.isHealed || !isAlive(member)) return;
     this.#note(how, `${member.id} for ${downUs} µs`);
     member.die(how);
     this.#startAfter(member, downUs);
@@ -54,11 +65,12 @@ export class WorldStage implements Stage {
   // eslint-disable-next-line max-params -- the contract of a stage
   crashAtDisk(view: MemberView, how: "power" | "kill", within: number, downUs: number): void {
     const member = this.#of(view);
-    if (this.#isHealed || !isAlive(member)) return;
+    if (this.#harm.isHealed || !isAlive(member)) return;
     const { process } = member;
-    this.#note(`${how}-at-disk`, `${member.id} at operation ${within} from now`);
     member.disk.dieAt(within, how, () => {
       if (member.process !== process) return;
+      // Told when it strikes: most that are arranged never do.
+      this.#note(`${how}-at-disk`, `${member.id} for ${downUs} µs`);
       member.diedAtDisk(how);
       this.#startAfter(member, downUs);
     });
@@ -66,7 +78,7 @@ export class WorldStage implements Stage {
 
   pause(view: MemberView, forUs: number): void {
     const member = this.#of(view);
-    if (this.#isHealed || !isAlive(member)) return;
+    if (this.#harm.isHealed || !isAlive(member)) return;
     this.#note("pause", `${member.id} for ${forUs} µs`);
     member.pause();
     const { life } = member;
@@ -77,7 +89,7 @@ export class WorldStage implements Stage {
 
   restart(view: MemberView, downUs: number): void {
     const member = this.#of(view);
-    if (this.#isHealed || member.state !== "up") return;
+    if (this.#harm.isHealed || member.state !== "up") return;
     this.#note("restart", `${member.id}, down for ${downUs} µs`);
     member.close(() => this.#startAfter(member, downUs));
   }
@@ -92,7 +104,7 @@ export class WorldStage implements Stage {
 
   // eslint-disable-next-line max-params -- the contract of a stage
   slow(from: MemberView, to: MemberView, extraUs: number, forUs: number): void {
-    if (this.#isHealed || from === to) return;
+    if (this.#harm.isHealed || from === to) return;
     const [a, b] = [this.#of(from).address, this.#of(to).address];
     this.#note("slow", `${from.id} to ${to.id} by ${extraUs} µs for ${forUs} µs`);
     this.#world.network.slow(a, b, extraUs);
@@ -100,31 +112,31 @@ export class WorldStage implements Stage {
   }
 
   reset(a: MemberView, b: MemberView): void {
-    if (this.#isHealed || a === b) return;
+    if (this.#harm.isHealed || a === b) return;
     this.#note("reset", `${a.id} and ${b.id}`);
     this.#world.network.reset(this.#of(a).address, this.#of(b).address);
   }
 
   stallDisk(view: MemberView, forUs: number): void {
-    if (this.#isHealed) return;
+    if (this.#harm.isHealed) return;
     this.#note("disk-stall", `${view.id} for ${forUs} µs`);
     this.#of(view).disk.stall(forUs);
   }
 
   slowDisk(view: MemberView, extraUs: number, forUs: number): void {
-    if (this.#isHealed) return;
+    if (this.#harm.isHealed) return;
     this.#note("slow-disk", `${view.id} by ${extraUs} µs for ${forUs} µs`);
     this.#of(view).disk.slow(extraUs, forUs);
   }
 
   failDisk(view: MemberView, what: "write" | "read" | "sync"): void {
-    if (this.#isHealed) return;
+    if (this.#harm.isHealed) return;
     this.#note("disk-error", `the next ${what} of ${view.id}`);
     this.#of(view).disk.failNext(what);
   }
 
   fillDisk(view: MemberView, forUs: number): void {
-    if (this.#isHealed) return;
+    if (this.#harm.isHealed) return;
     this.#note("disk-full", `${view.id} for ${forUs} µs`);
     this.#of(view).disk.fill(forUs);
   }
@@ -132,7 +144,7 @@ export class WorldStage implements Stage {
   rot(view: MemberView, random: Random): boolean {
     // Before formation everybody is needed: one lost member would be the end of the cluster.
     const isFormed = this.#world.members.every(({ wasFormed }) => wasFormed);
-    if (this.#isHealed || !isFormed) return false;
+    if (this.#harm.isHealed || !isFormed) return false;
     const member = this.#of(view);
     const what = this.#world.atlas.rot(member.number, member.disk, random);
     if (what === undefined) return false;
@@ -143,20 +155,20 @@ export class WorldStage implements Stage {
   skew(view: MemberView, ppm: number, forUs: number): void {
     const member = this.#of(view);
     const { clock } = member;
-    if (this.#isHealed || clock === undefined) return;
+    if (this.#harm.isHealed || clock === undefined) return;
     this.#note("clock-skew", `${member.id} by ${ppm} ppm for ${forUs} µs`);
     clock.runAt(ppm);
     this.#lasting("skew", lifeOf(member), forUs, () => clock.runAtOwnRate());
   }
 
   healNetwork(): void {
-    if (!this.#isHealed) this.#world.network.healPaths();
+    if (!this.#harm.isHealed) this.#world.network.healPaths();
   }
 
   /** Ends all harm, for ever. Members that are down stay down: who starts them is decided there. */
   heal(): void {
-    this.#isHealed = true;
-    this.#ends.clear();
+    this.#harm.isHealed = true;
+    this.#harm.ends.clear();
     this.#world.network.healAll();
     for (const member of this.#world.members) {
       member.disk.healAll();
@@ -166,7 +178,7 @@ export class WorldStage implements Stage {
   }
 
   #onPath(kind: "cut" | "stall", from: MemberView, to: MemberView, forUs: number): void {
-    if (this.#isHealed || from === to) return;
+    if (this.#harm.isHealed || from === to) return;
     const [a, b] = [this.#of(from).address, this.#of(to).address];
     this.#note(kind, `${from.id} to ${to.id} for ${forUs} µs`);
     this.#world.network[kind](a, b);
@@ -178,9 +190,9 @@ export class WorldStage implements Stage {
   #lasting(what: Lasting, whom: string, forUs: number, end: () => void): void {
     const key = `${what} ${whom}`;
     const endUs = this.nowUs() + forUs;
-    this.#ends.set(key, Math.max(endUs, this.#ends.get(key) ?? 0));
+    this.#harm.ends.set(key, Math.max(endUs, this.#harm.ends.get(key) ?? 0));
     this.after(forUs, () => {
-      if (this.#ends.get(key) === endUs) end();
+      if (this.#harm.ends.get(key) === endUs) end();
     });
   }
 
@@ -189,8 +201,7 @@ export class WorldStage implements Stage {
   }
 
   #note(kind: string, text: string): void {
-    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
-    this.#world.audience.fault(kind, text);
+    this.#world.audience.fault(kind, text, this.#nemesis);
   }
 
   #of(view: MemberView): SimMember {
