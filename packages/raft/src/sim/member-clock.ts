@@ -85,7 +85,7 @@ export class MemberClock implements Clock {
       }
       process.enter(() => {
         if (!timer.cancelled) task();
-      });
+      }, "timer");
     });
   }
 

@@ -25,10 +25,14 @@ import { MemberClock } from "./member-clock.ts";
 import type { AppliedCommand, CoreView, DeathKind, MemberView } from "./observer.ts";
 import { DurableState, Probe } from "./probe.ts";
 import { SimProcess } from "./process.ts";
+import { chance } from "./random-streams.ts";
 import type { SimWorld } from "./sim-world.ts";
 import { simCodec, SimMachineHost } from "./workload/sim-codec.ts";
 import type { NumberedCommand } from "./workload/sim-codec.ts";
 import { sha256 } from "./sha256.ts";
+
+/** Processes that go on with their timers instead of what waits in their sockets, per mille. */
+const TIMERS_FIRST_SHARE = 500;
 
 /** Where a member is in its lives. */
 export type MemberState = MemberView["state"];
@@ -156,7 +160,8 @@ export class SimMember implements MemberView {
     if (this.state !== "paused") return;
     this.state = this.replica === undefined ? "starting" : "up";
     this.#world.audience.paused(this, false);
-    this.process?.resume();
+    const timersFirst = chance(this.#random, TIMERS_FIRST_SHARE);
+    this.process?.resume({ schedule: this.#world.schedule, timersFirst });
   }
 
   #opened(process: SimProcess, engine: Engine): void {

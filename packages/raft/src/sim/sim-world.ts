@@ -34,7 +34,7 @@ import type { Call, CallTerms, Harbour } from "./workload/workload.ts";
  * behind a completion of the disk have at most nine links, those behind a turn two. A longer one
  * would go on after the next task, as late as that but in the same way in every run.
  */
-const HOPS = { message: 1, turn: 3, disk: 12 } as const;
+const HOPS = { message: 1, turn: 3, timer: 3, disk: 12 } as const;
 /** And so often where nothing is due for a while: no chain is longer. */
 const LAST_HOPS = 100;
 const GAP_US = 10_000;
