@@ -27,6 +27,8 @@ import { nameOf } from "../disk/path.ts";
 import { parseSegmentName } from "../log/segment.ts";
 import { assert } from "../util/assert.ts";
 import type { Random } from "../util/random.ts";
+import type { DiskMoment } from "./disk-moment.ts";
+import { watchFor } from "./disk-moment.ts";
 import type { DiskOptions } from "./options.ts";
 import type { SimProcess } from "./process.ts";
 import { drawDelayUs, pick } from "./random-streams.ts";
@@ -121,15 +123,14 @@ export class MemberDisk {
   }
 
   /**
-   * Dies while a later operation of this life is in flight: 1 is the next one that starts. `onDead`
-   * is called at once then, from within the code that started the operation.
+   * Dies while a later operation of this life is in flight: 1 is the next one that starts; or the
+   * first of that kind. `onDead` is called at once then, from within the code that started it.
    */
-  dieAt(operationsAhead: number, how: "power" | "kill", onDead: () => void): void {
+  dieAt(at: number | DiskMoment, how: "power" | "kill", onDead: () => void): void {
     if (this.#process === undefined) return;
-    assert(operationsAhead >= 1, "only an operation to come can be died at");
     const disk = this.#disk;
-    const n = disk.operations + operationsAhead;
-    disk.dieAt(n, this.#context.random, how === "power" ? "crash" : "kill", () => {
+    const isIt = typeof at === "number" ? isNumber(disk.operations + at) : watchFor(at);
+    disk.dieWhen(isIt, this.#context.random, how === "power" ? "crash" : "kill", () => {
       this.#end(disk.successor!);
       onDead();
     });
@@ -171,8 +172,8 @@ export class MemberDisk {
 
   /** Ends every fault that has not happened yet or still lasts. What is damaged stays so. */
   healAll(): void {
-    // A death that was arranged and has not come: no operation has the number 0.
-    if (this.#process !== undefined) this.#disk.dieAt(0, this.#context.random, "kill", () => {});
+    // A death that was arranged and has not come.
+    if (this.#process !== undefined) this.#disk.dieWhen(undefined, this.#context.random);
     this.#failures.clear();
     this.#watch();
     this.#slowUntilUs = 0;
@@ -253,4 +254,8 @@ export class MemberDisk {
     this.#watch();
     return { reason: "io", effect: pick(this.#context.random, EFFECTS) };
   }
+}
+
+function isNumber(n: number): (operation: SimOperation) => boolean {
+  return (operation) => operation.n === n;
 }

@@ -6,6 +6,7 @@
  * nothing. After the healing nothing can be done any more.
  */
 import type { Random } from "../util/random.ts";
+import type { DiskMoment } from "./disk-moment.ts";
 import type { Stage } from "./nemesis/nemesis.ts";
 import type { MemberView } from "./observer.ts";
 import type { SimMember } from "./sim-member.ts";
@@ -63,14 +64,20 @@ export class WorldStage implements Stage {
   }
 
   // eslint-disable-next-line max-params -- the contract of a stage
-  crashAtDisk(view: MemberView, how: "power" | "kill", within: number, downUs: number): void {
+  crashAtDisk(
+    view: MemberView,
+    how: "power" | "kill",
+    at: DiskMoment | number,
+    downUs: number,
+  ): void {
     const member = this.#of(view);
     if (this.#harm.isHealed || !isAlive(member)) return;
     const { process } = member;
-    member.disk.dieAt(within, how, () => {
+    member.disk.dieAt(at, how, () => {
       if (member.process !== process) return;
       // Told when it strikes: most that are arranged never do.
-      this.#note(`${how}-at-disk`, `${member.id} for ${downUs} µs`);
+      const which = typeof at === "number" ? "an operation" : at;
+      this.#note(`${how}-at-disk`, `${member.id} at ${which}, for ${downUs} µs`);
       member.diedAtDisk(how);
       this.#startAfter(member, downUs);
     });

@@ -5,6 +5,7 @@
 import type { Output, Role } from "../../core/output.ts";
 import { SeededRandom } from "../../util/random.ts";
 import type { Random } from "../../util/random.ts";
+import type { DiskMoment } from "../disk-moment.ts";
 import type { CoreView, MemberView, Observer, SimOperation } from "../observer.ts";
 import type { NemesisOptions } from "../options.ts";
 import { Schedule } from "../schedule.ts";
@@ -68,8 +69,13 @@ export class FakeStage implements Stage {
   }
 
   // eslint-disable-next-line max-params -- the contract
-  crashAtDisk(member: MemberView, how: "power" | "kill", within: number, downUs: number): void {
-    this.#did("crashAtDisk", [member], [how, within, downUs]);
+  crashAtDisk(
+    member: MemberView,
+    how: "power" | "kill",
+    at: DiskMoment | number,
+    downUs: number,
+  ): void {
+    this.#did("crashAtDisk", [member], [how, at, downUs]);
   }
 
   pause(member: MemberView, forUs: number): void {

@@ -4,6 +4,7 @@
  * A nemesis draws from its own stream of randomness and acts only through {@link Stage}. What it
  * does ends by itself or with the healing, whichever comes first.
  */
+import type { DiskMoment } from "../disk-moment.ts";
 import type { MemberView, Observer } from "../observer.ts";
 import type { NemesisOptions } from "../options.ts";
 import type { Random } from "../../util/random.ts";
@@ -17,8 +18,16 @@ export interface Stage {
   after(delayUs: number, act: () => void): void;
   /** The process dies (`power`: and with it what was not synced) and is started again. */
   crash(member: MemberView, how: "power" | "kill", downUs: number): void;
-  /** Power loss or kill while a later disk operation of the member is in flight. */
-  crashAtDisk(member: MemberView, how: "power" | "kill", within: number, downUs: number): void;
+  /**
+   * Power loss or kill while a later disk operation of the member is in flight: so many from now,
+   * or the first of that kind. What was ordered before is forgotten.
+   */
+  crashAtDisk(
+    member: MemberView,
+    how: "power" | "kill",
+    at: DiskMoment | number,
+    downUs: number,
+  ): void;
   /** The process stands still. */
   pause(member: MemberView, forUs: number): void;
   /** The replica is closed in an orderly way and started again. */
