@@ -75,6 +75,16 @@ describe("profiles", () => {
     expect(draw("streams").every(({ network }) => network.mode === "streams")).toBe(true);
   });
 
+  test("disks writes much at once, into small segments", () => {
+    const [disks, swarm] = [draw("disks"), draw()];
+    const large = ({ clients }: SimOptions): boolean => clients.valueBytesMax >= 1_024;
+    const small = ({ segmentBytes }: SimOptions): boolean => segmentBytes <= 32 * 1_024;
+    expect(disks.filter(large).length).toBeGreaterThan(100);
+    expect(swarm.filter(large).length).toBeLessThan(100);
+    expect(disks.filter(small).length).toBeGreaterThan(100);
+    expect(disks.filter(({ clients }) => clients.open > 0).length).toBeGreaterThan(100);
+  });
+
   test.each([
     ["elections", "after-vote"],
     ["disks", "crash-at-disk"],
@@ -105,7 +115,7 @@ function problemsOf(options: SimOptions): string[] {
   };
   within("electionTimeoutMs", timeoutMs, [150, 1_000]);
   within("heartbeatIntervalMs", options.heartbeatIntervalMs, [1, Math.floor(timeoutMs / 4)]);
-  within("segmentBytes", options.segmentBytes, [32 * 1_024, 256 * 1_024]);
+  within("segmentBytes", options.segmentBytes, [8 * 1_024, 256 * 1_024]);
   within("faultyMs", options.faultyMs, [2_000, 20_000]);
   delay("network.delay", options.network.delay, 84 * timeoutMs);
   within("lossShare", options.network.lossShare, [0, 300]);

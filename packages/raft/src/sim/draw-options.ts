@@ -25,7 +25,6 @@ import type { Profile, Traits } from "./profiles.ts";
 import { RandomStreams, between, chance, pick } from "./random-streams.ts";
 
 const KIB = 1_024;
-const SEGMENT_KIB: readonly number[] = [32, 48, 64, 128, 256];
 /** How often those act that come at random times, in ms: before it is shared among all that act. */
 const EVERY_MS: readonly number[] = [150, 400, 800, 1_500, 3_000];
 /** A run with so many nemeses has each at its drawn rate; one with more has each less often. */
@@ -51,6 +50,10 @@ const LOW_LIMITS: Readonly<Record<string, readonly [min: number, max: number]>> 
 
 /** Nothing that is drawn as fast takes longer. */
 const FAST_MAX_US = 1_000;
+/** So many segments a log can surely fill and prepare. */
+const SEGMENTS_PER_SECOND = { slow: 2, fast: 40 } as const;
+/** What a command takes beside its value. */
+const COMMAND_BYTES = 150;
 
 /** How hard clients work: few operations for long, or many for a short time. */
 interface Load {
@@ -87,7 +90,7 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
   const load = pick(random, LOADS);
   const electionTimeoutMs = between(random, 150, pick(random, [300, traits.electionTimeoutMaxMs]));
   const heartbeatShare = pick(random, [4, 8, 10, 10, 20]);
-  const segmentBytes = pick(random, SEGMENT_KIB) * KIB;
+  const segmentBytes = pick(random, traits.segmentKib) * KIB;
   const faultyMs = between(random, 2_000, load.faultyMaxMs);
   const drawing: Drawing = { traits, isQuiet, electionTimeoutMs };
   const limits = drawLimits(streams.stream("options limits"), traits);
@@ -106,26 +109,34 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
     disk,
     clock: drawClock(streams.stream("options clock"), drawing),
     nemeses: isQuiet ? [] : drawNemeses(streams, drawing),
-    clients: bearable(clients, { limits, network, disk }),
+    clients: bearable(clients, { limits, network, disk, segmentBytes }),
   };
 }
 
 /**
  * Open clients call whatever comes back; more of them than a cluster can ever serve would look like
- * a cluster that never recovers. Low bounds let few entries through per round trip and sync.
+ * a cluster that never recovers. Low bounds let few entries through per round trip and sync, and
+ * a segment takes some ten writes and syncs, one after the other, before the next one can begin.
  */
 function bearable(
   clients: ClientOptions,
-  { limits, network, disk }: Pick<SimOptions, "limits" | "network" | "disk">,
+  {
+    limits,
+    network,
+    disk,
+    segmentBytes,
+  }: Pick<SimOptions, "limits" | "network" | "disk" | "segmentBytes">,
 ): ClientOptions {
-  if (Object.keys(limits).length === 0) return clients;
-  const isSlow = network.delay.maxUs > FAST_MAX_US || disk.write.maxUs > FAST_MAX_US;
-  const perSecondMax = isSlow ? 4 : 40;
-  return {
-    ...clients,
-    open: Math.min(clients.open, 1),
-    openPerSecond: Math.min(clients.openPerSecond, perSecondMax),
-  };
+  const hasSlowDisk = disk.write.maxUs > FAST_MAX_US;
+  const isSlow = network.delay.maxUs > FAST_MAX_US || hasSlowDisk;
+  const isLow = Object.keys(limits).length > 0;
+  const open = isLow ? Math.min(clients.open, 1) : clients.open;
+  const bytesPerSecond = segmentBytes * SEGMENTS_PER_SECOND[hasSlowDisk ? "slow" : "fast"];
+  const bytesEach = COMMAND_BYTES + Math.floor(clients.valueBytesMax / 2);
+  const perSecondMax = Math.floor(bytesPerSecond / (bytesEach * Math.max(1, open)));
+  const lowMax = isSlow ? 4 : 40;
+  const most = Math.max(1, isLow ? Math.min(lowMax, perSecondMax) : perSecondMax);
+  return { ...clients, open, openPerSecond: Math.min(clients.openPerSecond, most) };
 }
 
 /** What the parts have in common. */
@@ -240,7 +251,7 @@ function drawClients(
   const { traits, load, segmentBytes } = from;
   return {
     closed: between(random, 1, 8),
-    open: chance(random, 400) ? between(random, 1, 3) : 0,
+    open: chance(random, traits.openShare) ? between(random, 1, 3) : 0,
     openPerSecond: pick(random, load.openPerSecond),
     thinkMaxMs: pick(random, load.thinkMaxMs),
     timeoutMaxMs: pick(random, [60, 300, 1_000, 1_000, 3_000]),
@@ -248,6 +259,6 @@ function drawClients(
     readShare: pick(random, traits.readShares),
     localReadShare: pick(random, [0, 100, 400]),
     // The largest command that the log takes is a quarter of a segment.
-    valueBytesMax: Math.min(pick(random, [8, 64, 512, 4 * KIB]), Math.floor(segmentBytes / 8)),
+    valueBytesMax: Math.min(pick(random, traits.valueBytes), Math.floor(segmentBytes / 8)),
   };
 }

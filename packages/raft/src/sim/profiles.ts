@@ -42,6 +42,11 @@ export interface Traits {
   /** Those that are likelier in this profile, and how likely. */
   readonly favourites: Readonly<Record<string, number>>;
   readonly readShares: readonly number[];
+  readonly segmentKib: readonly number[];
+  /** Bytes of values at most; where the log takes them (an eighth of a segment). */
+  readonly valueBytes: readonly number[];
+  /** How many runs have clients that do not wait for answers, so that writes are batched. */
+  readonly openShare: number;
 }
 
 const SWARM: Traits = {
@@ -57,6 +62,9 @@ const SWARM: Traits = {
   nemesisShares: [80, 200, 333, 600],
   favourites: {},
   readShares: [100, 300, 500, 800],
+  segmentKib: [32, 48, 64, 128, 256],
+  valueBytes: [8, 64, 512, 4_096],
+  openShare: 400,
 };
 
 /** Several, and members that are many enough to disagree. */
@@ -98,6 +106,11 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
       "disk-full": 400,
       "bit-rot": 400,
     },
+    readShares: [50, 100, 300],
+    // Large writes can be torn, and small segments are often prepared, ended and begun.
+    segmentKib: [8, 16, 32, 64],
+    valueBytes: [64, 1_024, 4_096, 8_192],
+    openShare: 700,
   },
   network: {
     members: DISAGREEING,
