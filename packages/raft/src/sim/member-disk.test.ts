@@ -330,6 +330,33 @@ describe("failures", () => {
     await bench.end(again.write(bytes(8_192, 1), 4_096));
   });
 
+  test("a disk that fills when a segment is begun leaves no space for it", async () => {
+    const bench = new Bench();
+    const file = await bench.file();
+    bench.disk.fill(50_000, "next-segment");
+    const { disk } = bench.disk;
+    const other = await bench.end(disk.open("/data/identity.tmp", { mode: "create" }));
+    await bench.end(other.write(bytes(8_192, 1), 0));
+    expect([...bench.disk.hurts]).toEqual([]);
+    const made = "/data/00000000000000000002.new";
+    const opening = disk.open(made, { mode: "create" });
+    await bench.run(bench.schedule.nowUs + 1_000);
+    const next = await opening;
+    const ended = [record(next.write(bytes(8_192, 1), 0)), record(file.write(bytes(10, 1), 0))];
+    await bench.run(bench.schedule.nowUs + 10_000);
+    expect(ended.map(({ text }) => text)).toEqual(["full", "done"]);
+    expect([[...bench.disk.hurts], bench.disk.hasFailed]).toEqual([["full"], false]);
+    await bench.run();
+    await bench.end(next.write(bytes(8_192, 1), 0));
+    bench.disk.fill(50_000, "next-segment");
+    bench.disk.healAll();
+    await bench.end(disk.open("/data/00000000000000000003.new", { mode: "create" }));
+    bench.disk.failNext("write");
+    record(file.write(bytes(10, 1), 0));
+    await bench.run();
+    expect([[...bench.disk.hurts].sort(), bench.disk.hasFailed]).toEqual([["full", "write"], true]);
+  });
+
   test("unreadable sectors and flipped bits pass through to the next life", async () => {
     const bench = new Bench();
     const file = await bench.file();

@@ -15,7 +15,8 @@
  * - A *failure* waits for the next write, read or sync of a segment file, in this life or a later
  *   one. Syncs of directories do not fail: a name that a failed sync dropped looks durable to every
  *   later process, so what is lost with it could be held against nobody.
- * - A *full* disk has a few sectors left.
+ * - A *full* disk has a few sectors left: from now on, or from when the next segment is begun. Only
+ *   there a log meets it, as it writes into segments that have their size already.
  *
  * A death is silent here: nothing settles, as nobody is there who could be told. So code of a dead
  * process does not run on because its disk went away.
@@ -45,6 +46,9 @@ export interface MemberDiskContext {
 /** What can be made to fail. */
 export type DiskFailure = "write" | "read" | "sync";
 
+/** From when on a disk is full. */
+export type FullFrom = "now" | "next-segment";
+
 /** What the process of one life may have noticed of its disk. */
 export type DiskHurt = DiskFailure | "full";
 
@@ -73,6 +77,8 @@ export class MemberDisk {
   #slowUntilUs = 0;
   #slowUs = 0;
   #full: Scheduled | undefined;
+  /** For how long it is full once a segment is begun. */
+  #fullAtSegmentUs: number | undefined;
 
   constructor(context: MemberDiskContext) {
     this.#context = context;
@@ -96,6 +102,11 @@ export class MemberDisk {
   /** What failed in the present life, or, while there is none, in the last one. */
   get hurts(): ReadonlySet<DiskHurt> {
     return this.#hurts;
+  }
+
+  /** Whether something failed for which a process may stop. For a full disk it has to wait. */
+  get hasFailed(): boolean {
+    return this.#hurts.size > (this.#hurts.has("full") ? 1 : 0);
   }
 
   /** How many operations wait for the end of a stall. */
@@ -161,8 +172,13 @@ export class MemberDisk {
     this.#watch();
   }
 
-  /** No space is left beyond a few sectors, for so long. */
-  fill(forUs: number): void {
+  /** No space is left beyond a few sectors, for so long; from now, or from the next segment on. */
+  fill(forUs: number, from: FullFrom = "now"): void {
+    if (from === "next-segment") {
+      this.#fullAtSegmentUs = forUs;
+      this.#watch();
+      return;
+    }
     const { schedule, random } = this.#context;
     if (this.#full !== undefined) this.#full.cancelled = true;
     this.#disk.capacityBytes = this.#disk.usedBytes + random.below(SECTORS_LEFT) * SECTOR_BYTES;
@@ -175,6 +191,7 @@ export class MemberDisk {
     // A death that was arranged and has not come.
     if (this.#process !== undefined) this.#disk.dieWhen(undefined, this.#context.random);
     this.#failures.clear();
+    this.#fullAtSegmentUs = undefined;
     this.#watch();
     this.#slowUntilUs = 0;
     this.#free();
@@ -239,16 +256,21 @@ export class MemberDisk {
     this.#disk.capacityBytes = UNLIMITED;
   }
 
-  /** Looks at operations only while one of them is to fail. */
+  /** Looks at operations only while something waits for one of them. */
   #watch(): void {
-    const watches = this.#failures.size > 0;
+    const watches = this.#failures.size > 0 || this.#fullAtSegmentUs !== undefined;
     this.#disk.beforeOperation = watches ? (operation) => this.#fault(operation) : undefined;
   }
 
   #fault(operation: SimOperation): SimFault | undefined {
     const { kind, path } = operation;
+    if (this.#fullAtSegmentUs !== undefined && operation.creates && isOfLog(path)) {
+      this.fill(this.#fullAtSegmentUs);
+      this.#fullAtSegmentUs = undefined;
+      this.#watch();
+    }
     if (kind !== "write" && kind !== "read" && kind !== "sync") return undefined;
-    if (!this.#failures.has(kind) || parseSegmentName(nameOf(path)) === undefined) return undefined;
+    if (!this.#failures.has(kind) || !isOfLog(path)) return undefined;
     this.#failures.delete(kind);
     this.#hurts.add(kind);
     this.#watch();
@@ -258,4 +280,9 @@ export class MemberDisk {
 
 function isNumber(n: number): (operation: SimOperation) => boolean {
   return (operation) => operation.n === n;
+}
+
+/** Whether it is a segment of the log, in use or not. */
+function isOfLog(path: string): boolean {
+  return parseSegmentName(nameOf(path)) !== undefined;
 }

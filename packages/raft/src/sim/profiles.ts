@@ -62,7 +62,7 @@ const SWARM: Traits = {
   nemesisShares: [80, 200, 333, 600],
   favourites: {},
   readShares: [100, 300, 500, 800],
-  segmentKib: [32, 48, 64, 128, 256],
+  segmentKib: [8, 16, 32, 64, 128, 256],
   valueBytes: [8, 64, 512, 4_096],
   openShare: 400,
 };

@@ -83,11 +83,6 @@ export class SimMember implements MemberView {
     return this.#engine;
   }
 
-  /** Whether its disk failed or was full in this life or the last: then it may stop for that. */
-  get wasHurt(): boolean {
-    return this.disk.hurts.size > 0;
-  }
-
   /** Whether its process exists. */
   get isUp(): boolean {
     return this.state === "up" || this.state === "paused";

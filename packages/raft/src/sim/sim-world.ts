@@ -43,8 +43,8 @@ const SETTLED: Promise<void> = Promise.resolve();
 /** A replica that stopped by itself is started again after so long, as a supervisor would. */
 const RESTART_US = { min: 50_000, max: 500_000 } as const;
 
-/** How a disk that fails or is full may keep a process from starting. */
-const HURTS: readonly string[] = ["STORAGE_FAILED", "DISK_FULL", "LOG_DAMAGED"];
+/** How a disk that fails may keep a process from starting. */
+const FAILURES: readonly string[] = ["STORAGE_FAILED", "LOG_DAMAGED"];
 
 /** What is being simulated. */
 export interface Subject {
@@ -219,7 +219,7 @@ export class SimWorld implements Harbour<unknown, unknown> {
       const cause = causeOf(error);
       const name = cause instanceof InvariantViolation ? "assertion" : "replica-goes-on";
       this.broken(name, `${member.id} has stopped: ${error.message}`, cause);
-    } else if (!member.wasHurt && !this.#hasRot(member, error)) {
+    } else if (!member.disk.hasFailed && !this.#hasRot(member, error)) {
       this.broken("replica-goes-on", `${member.id} has stopped: ${error.message}`, error);
     }
   }
@@ -233,7 +233,8 @@ export class SimWorld implements Harbour<unknown, unknown> {
       return;
     }
     // A read that fails while the log is opened looks like damage to whoever opens it.
-    const isHurt = member.wasHurt && HURTS.includes(code);
+    const { hurts, hasFailed } = member.disk;
+    const isHurt = code === "DISK_FULL" ? hurts.has("full") : hasFailed && FAILURES.includes(code);
     if (!isHurt) this.broken("starts-again", `${member.id}: ${messageOf(error)}`, error);
   }
 

@@ -7,6 +7,7 @@
  */
 import type { Random } from "../util/random.ts";
 import type { DiskMoment } from "./disk-moment.ts";
+import type { FullFrom } from "./member-disk.ts";
 import type { Stage } from "./nemesis/nemesis.ts";
 import type { MemberView } from "./observer.ts";
 import type { SimMember } from "./sim-member.ts";
@@ -142,10 +143,11 @@ export class WorldStage implements Stage {
     this.#of(view).disk.failNext(what);
   }
 
-  fillDisk(view: MemberView, forUs: number): void {
+  fillDisk(view: MemberView, forUs: number, from: FullFrom = "now"): void {
     if (this.#harm.isHealed) return;
-    this.#note("disk-full", `${view.id} for ${forUs} µs`);
-    this.#of(view).disk.fill(forUs);
+    const since = from === "now" ? "" : " from its next segment on";
+    this.#note("disk-full", `${view.id} for ${forUs} µs${since}`);
+    this.#of(view).disk.fill(forUs, from);
   }
 
   rot(view: MemberView, random: Random): boolean {

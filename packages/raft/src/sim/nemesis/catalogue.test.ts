@@ -160,6 +160,50 @@ describe.each(Object.keys(OCCASIONS))("%s, on occasions,", (kind) => {
 });
 
 describe("what is aimed at", () => {
+  test("a disk is mostly full when a segment is begun, and again when a log has got space", () => {
+    const from = play("disk-full").deeds.filter(({ what }) => what === "fillDisk");
+    const aimed = from.filter(({ how }) => how[1] === "next-segment");
+    expect(aimed.length).toBeGreaterThan(from.length / 2);
+    expect(aimed.length).toBeLessThan(from.length);
+    const { stage, observer } = rehearse("disk-full", { everyMs: 0 });
+    const [member] = stage.members;
+    for (const state of ["full", "ok"] as const) {
+      for (let i = 0; i < 20; i++) observer.event?.(member!, { type: "storage", state });
+    }
+    observer.started?.(member!);
+    const filled = stage.deeds.map(({ what, how }) => `${what} ${how[1]}`);
+    expect(new Set(filled)).toEqual(new Set(["fillDisk next-segment", "fillDisk now"]));
+  });
+
+  test("a member that is to die at a rare moment is mostly left alone until it does", () => {
+    const { stage, observer } = rehearse("crash-at-disk", { members: 1 });
+    stage.runFor(20 * SECOND);
+    const patient = stage.deeds.length;
+    expect(new Set(stage.deeds.map(({ how }) => typeof how[1]))).toEqual(
+      new Set(["string", "number"]),
+    );
+    for (let i = 0; i < 800; i++) {
+      observer.died?.(stage.members[0]!, "power");
+      stage.runFor(SECOND / 40);
+    }
+    expect(stage.deeds.length - patient).toBeGreaterThan(2 * patient);
+  });
+
+  test("one that died at its disk dies again at times while it starts", () => {
+    const { stage, observer } = rehearse("crash-at-disk", { members: 1 });
+    let again = 0;
+    for (let i = 0; i < 200; i++) {
+      stage.runFor(SECOND / 4);
+      observer.died?.(stage.members[0]!, "power");
+      const before = stage.deeds.length;
+      observer.started?.(stage.members[0]!);
+      stage.runFor(1);
+      again += stage.deeds.length - before;
+    }
+    expect(again).toBeGreaterThan(10);
+    expect(again).toBeLessThan(80);
+  });
+
   test("an election strikes the leader or a voter within some 60 ms on average", () => {
     const delays: number[] = [];
     const victims = new Set<string>();

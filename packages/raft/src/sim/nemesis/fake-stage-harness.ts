@@ -6,6 +6,7 @@ import type { Output, Role } from "../../core/output.ts";
 import { SeededRandom } from "../../util/random.ts";
 import type { Random } from "../../util/random.ts";
 import type { DiskMoment } from "../disk-moment.ts";
+import type { FullFrom } from "../member-disk.ts";
 import type { CoreView, MemberView, Observer, SimOperation } from "../observer.ts";
 import type { NemesisOptions } from "../options.ts";
 import { Schedule } from "../schedule.ts";
@@ -115,8 +116,8 @@ export class FakeStage implements Stage {
     this.#did("failDisk", [member], [what]);
   }
 
-  fillDisk(member: MemberView, forUs: number): void {
-    this.#did("fillDisk", [member], [forUs]);
+  fillDisk(member: MemberView, forUs: number, from: FullFrom = "now"): void {
+    this.#did("fillDisk", [member], [forUs, from]);
   }
 
   rot(member: MemberView, random: Random): boolean {

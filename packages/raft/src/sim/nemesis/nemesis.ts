@@ -5,6 +5,7 @@
  * does ends by itself or with the healing, whichever comes first.
  */
 import type { DiskMoment } from "../disk-moment.ts";
+import type { FullFrom } from "../member-disk.ts";
 import type { MemberView, Observer } from "../observer.ts";
 import type { NemesisOptions } from "../options.ts";
 import type { Random } from "../../util/random.ts";
@@ -46,8 +47,8 @@ export interface Stage {
   slowDisk(member: MemberView, extraUs: number, forUs: number): void;
   /** The next write, sync or read of the log fails with an I/O error. */
   failDisk(member: MemberView, what: "write" | "read" | "sync"): void;
-  /** No space is left beyond a few sectors, for a while. */
-  fillDisk(member: MemberView, forUs: number): void;
+  /** No space is left beyond a few sectors, for a while; or so when the next segment is begun. */
+  fillDisk(member: MemberView, forUs: number, from?: FullFrom): void;
   /** Flips a bit of what is durable, where the fault atlas allows it. False where it does not. */
   rot(member: MemberView, random: Random): boolean;
   /** The clock of the member goes faster or slower for a while, in parts per million. */
