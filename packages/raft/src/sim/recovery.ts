@@ -3,10 +3,14 @@
  * silence.
  *
  * Limits are generous multiples of the election timeout: they tell "never" from "slow", they are no
- * measure of speed. A stall is excused in one case only: the fault atlas has damaged the disks of
- * so many members that no majority is left, and that is counted.
+ * measure of speed. No stall is excused: the fault atlas never damages so many disks that no
+ * majority is left.
+ *
+ * While the majority is held to its promises the others suffer (minority.ts). One of them may lead
+ * nevertheless, if it can: what is owed is a leader whom all of the majority follow.
  */
 import { leftovers } from "./leftovers.ts";
+import { Minority } from "./minority.ts";
 import type { SimOperation } from "./observer.ts";
 import { pick } from "./random-streams.ts";
 import type { RunSubject } from "./run.ts";
@@ -14,6 +18,7 @@ import type { SimMember } from "./sim-member.ts";
 import type { SimWorld } from "./sim-world.ts";
 import type { Call } from "./workload/workload.ts";
 import type { WorldStage } from "./world-stage.ts";
+import { assert } from "../util/assert.ts";
 import type { Random } from "../util/random.ts";
 
 const MS = 1_000;
@@ -31,6 +36,7 @@ export class Recovery {
   readonly #subject: RunSubject;
   readonly #random;
   readonly #limitUs: number;
+  readonly #minority: Minority;
   /** Who is healed first. */
   readonly #order: readonly SimMember[];
   /** Whether everybody had joined the cluster when the trouble ended. */
@@ -42,6 +48,7 @@ export class Recovery {
     this.#stage = stage;
     this.#subject = subject;
     this.#random = world.streams.stream("recovery");
+    this.#minority = new Minority(world);
     this.#order = shuffled(world.members, this.#random);
     const { electionTimeoutMs, clients } = world.options;
     this.#limitUs = (40 * electionTimeoutMs + 5_000 + clients.timeoutMaxMs) * MS;
@@ -53,16 +60,10 @@ export class Recovery {
     this.#stage.heal();
     this.#isFormed = world.members.every((member) => member.wasFormed);
     world.audience.healed();
-    const chosen = this.#chosen();
-    for (const member of world.members) {
-      if (chosen.includes(member)) continue;
-      member.isHeldDown = true;
-      member.die("kill");
-    }
     if (!(await this.#serves())) return;
-    for (const member of world.members) member.isHeldDown = false;
+    this.#minority.end();
     world.isOver = true;
-    if (!this.#isStalled && !(await this.#converges())) return;
+    if (!(await this.#converges())) return;
     await this.#falls();
   }
 
@@ -77,37 +78,37 @@ export class Recovery {
     return this.#isFormed ? healthy.slice(0, this.#world.majority) : healthy;
   }
 
-  /** So few disks are left that nothing is owed any more. */
-  get #isStalled(): boolean {
-    return this.#healthy().length < this.#world.majority;
+  /** The majority works and the others suffer. Who has turned out to be lost is replaced. */
+  #arrange(): SimMember[] {
+    const chosen = this.#chosen();
+    assert(chosen.length >= this.#world.majority, "the fault atlas leaves a majority");
+    this.#minority.besides(chosen);
+    keepUp(chosen);
+    return chosen;
   }
 
   async #serves(): Promise<boolean> {
     const hasLeader = (): boolean => {
-      const chosen = this.#chosen();
-      // One of them may just have turned out to be lost: then another one takes its place.
-      for (const member of chosen) member.isHeldDown = false;
-      keepUp(chosen);
-      const leader = chosen.find((member) => member.core?.isReady === true);
-      if (this.#isStalled) return true;
-      return leader !== undefined && chosen.every((m) => m.core?.leader === leader.id);
+      const chosen = this.#arrange();
+      return this.#world.members.some(
+        ({ id, core }) => core?.isReady === true && chosen.every((m) => m.core?.leader === id),
+      );
     };
     const ids = (): string =>
       this.#chosen()
         .map(({ id }) => id)
         .join(", ");
-    const what = (): string => `a leader of ${ids()}`;
+    const what = (): string => `a leader whom ${ids()} follow`;
     if (!(await this.#comes(hasLeader, "leader-after-heal", what))) return false;
-    if (this.#isStalled) {
-      this.#world.audience.fault("legitimate-stall", "no majority has sound disks");
-      return true;
-    }
-    for (const member of this.#chosen()) {
+    const asked: Set<SimMember> = new Set();
+    for (;;) {
+      const member = this.#chosen().find((one) => !asked.has(one));
+      if (member === undefined) return true;
+      asked.add(member);
       for (const kind of ["write", "read"] as const) {
         if (!(await this.#answers(member, kind))) return false;
       }
     }
-    return true;
   }
 
   async #answers(member: SimMember, kind: "write" | "read"): Promise<boolean> {
@@ -116,7 +117,8 @@ export class Recovery {
     const timeoutMs = 20 * world.options.electionTimeoutMs;
     const endUs = world.nowUs() + this.#limitUs / 2;
     for (let i = 0; i < TRIES;) {
-      keepUp(this.#chosen());
+      // Nothing is owed by one that is lost; whoever takes its place is asked as well.
+      if (!this.#arrange().includes(member)) return true;
       // A new one each time: a value that is written twice could be taken for either.
       const call = this.#callOf(kind);
       if (call === undefined) return true;

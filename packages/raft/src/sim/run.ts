@@ -2,8 +2,8 @@
  * One run: a cluster lives through trouble, is healed, and must come back.
  *
  *   1. Trouble. Clients work, nemeses do what the options say. Only safety is demanded.
- *   2. A majority is healed, the others are taken down. Now progress is owed: a leader, and a write
- *      and a read through every member of that majority, in bounded time.
+ *   2. A majority is healed, the others suffer (minority.ts). Now progress is owed: a leader whom
+ *      all of that majority follow, and a write and a read through each of them, in bounded time.
  *   3. Everybody comes back. All clients end, all members must agree and fall quiet, with nothing
  *      left over in any queue.
  *   4. Every replica is closed, and nothing may be left to happen.
