@@ -119,7 +119,7 @@ export interface Observer {
   called?(operation: SimOperation): void;
   /** An operation has ended. */
   settled?(operation: SimOperation): void;
-  /** Something was done to the world; `text` says what, for people. `by`: the nemesis that did it. */
+  /** Something was done to the world: `text` tells people what, `by` which nemesis did it. */
   fault?(kind: string, text: string, by: string | undefined): void;
   /** All faults have ended; from now on progress is owed. */
   healed?(): void;

@@ -140,7 +140,7 @@ function beginTrouble(world: SimWorld, stage: WorldStage): void {
   });
 }
 
-/** Keeps lines for whoever prints them: to leave the traps for each would cost more than the run. */
+/** Keeps lines for whoever prints them: leaving the traps for each would cost more than the run. */
 class Lines {
   readonly #print: (line: string) => void;
   #lines: string[] = [];
