@@ -13,3 +13,13 @@ test("the plain CRC-32 agrees with zlib's, whole and in pieces", () => {
     }),
   );
 });
+
+test("it does so wherever the bytes lie and however many they are", () => {
+  const bytes = Uint8Array.from({ length: 64 }, (_, i) => (i * 167 + 13) & 0xff);
+  for (let from = 0; from < 8; from++) {
+    for (let to = from; to <= bytes.length; to++) {
+      const part = bytes.subarray(from, to);
+      expect(crc32(part, 0xfedc_ba98)).toBe(zlibCrc32(part, 0xfedc_ba98));
+    }
+  }
+});
