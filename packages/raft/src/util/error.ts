@@ -225,7 +225,11 @@ export class QuorateError extends Error {
     this.retryable = row.retryable;
     this.outcome = options.outcome ?? row.outcome;
     this.leader = options.leader;
-    Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  static {
+    // On the prototype: on each error it would cost as much as the rest of it.
+    Object.defineProperty(this.prototype, BRAND, { value: true });
   }
 
   /** Recognises our errors across copies of the package. */
