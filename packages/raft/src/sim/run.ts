@@ -21,6 +21,7 @@ import { Recovery } from "./recovery.ts";
 import { RunStatistics } from "./run-statistics.ts";
 import type { FoundViolation, Subject } from "./sim-world.ts";
 import { SimWorld } from "./sim-world.ts";
+import { withoutStacks } from "./stackless.ts";
 import { Trace } from "./trace.ts";
 import { trap, untrapped } from "./traps.ts";
 import { startClients } from "./workload/clients.ts";
@@ -80,6 +81,16 @@ export interface SimResult {
 
 /** Runs once. Whatever the run finds is in the result; it rejects only for options in error. */
 export async function runSimulation(options: SimOptions, how: RunHow = {}): Promise<SimResult> {
+  // Somebody else's code, or a trace that is being read, is lived through once, with stacks.
+  if (how.subject !== undefined || how.trace !== undefined) return runOnce(options, how);
+  const result = await withoutStacks(() => runOnce(options, how));
+  if (result.violation === undefined) return result;
+  const again = await runOnce(options, how);
+  // A violation that came from outside does not come again: then it goes without its stack.
+  return again.violation === undefined ? result : again;
+}
+
+async function runOnce(options: SimOptions, how: RunHow): Promise<SimResult> {
   const subject = how.subject ?? keyValueSubject(options);
   const world = new SimWorld(options, subject);
   const lines = how.trace && new Lines(how.trace);
