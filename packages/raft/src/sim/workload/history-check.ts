@@ -127,15 +127,18 @@ function operationOf(operation: SimOperation): KvOperation | undefined {
   const { kind, outcome, client, calledUs } = operation;
   if (kind === "local-read" || outcome === "not-done") return undefined;
   const input = operation.input as KvInput;
-  const call = { client, key: input.key, input, callAt: calledUs };
-  if (outcome !== "done") return kind === "write" ? { ...call, outcome: "unknown" } : undefined;
+  const { key } = input;
+  const callAt = calledUs;
+  if (outcome !== "done") {
+    return kind === "write" ? { client, key, input, callAt, outcome: "unknown" } : undefined;
+  }
   const { value, revision } = operation.result as KvFound;
   const output = {
     ok: kind === "write" && (operation.result as KvWritten).ok,
     after: revisionShown(operation),
     found: { value, revision },
   };
-  return { ...call, outcome, output, returnAt: operation.returnedUs };
+  return { client, key, input, callAt, outcome, output, returnAt: operation.returnedUs };
 }
 
 /** The newest revision of its key that an answered operation has shown. */

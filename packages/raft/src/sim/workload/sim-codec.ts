@@ -112,6 +112,14 @@ let scratch: Uint8Array = new Uint8Array(1_024);
 function textHash(text: string, checksum: Checksum): number {
   // A UTF-16 unit makes three bytes at most.
   if (scratch.length < 3 * text.length) scratch = new Uint8Array(6 * text.length);
-  const { written } = encoder.encodeInto(text, scratch);
+  const { length } = text;
+  let at = 0;
+  for (; at < length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit > 0x7f) break;
+    scratch[at] = unit;
+  }
+  // What is plain ASCII, as nearly all is, needs no encoder.
+  const { written } = at === length ? { written: at } : encoder.encodeInto(text, scratch);
   return checksum(scratch.subarray(0, written));
 }
