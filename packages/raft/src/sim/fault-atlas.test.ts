@@ -73,7 +73,8 @@ describe("which members may be hit", () => {
     const source = await written(10);
     const atlas = new FaultAtlas(5);
     const random = new SeededRandom(1);
-    expect(atlas.rot(4, memberDisk(source), random)).toMatch(/\.log at \d+, bits 10*$/);
+    const what = atlas.rot(4, memberDisk(source), random);
+    expect(what).toMatch(/\.log at \d+, (bits 10*|unreadable)$/);
     expect([atlas.isDamaged(4), atlas.isDamaged(0), atlas.mayRot(4)]).toEqual([true, false, false]);
     expect(atlas.rot(4, memberDisk(source), random)).toBeUndefined();
     expect(atlas.mayRot(0)).toBe(true);
@@ -109,6 +110,55 @@ describe("which bytes may be hit", () => {
         }
       }
     }
+  });
+
+  test("any sector of any place that is unreadable does so as well, for ever", async () => {
+    const random = new SeededRandom(4);
+    let places = 0;
+    for (const writes of [2, 3, 40]) {
+      for (const settle of [false, true]) {
+        const disk = await written(writes, { settle });
+        for (const place of rotPlaces(disk).sectors) {
+          const spoiled = disk.clone();
+          spoiled.spoil(place.path, place.offset + random.below(place.bytes), 1);
+          const where = `${place.path} at ${place.offset} after ${writes} writes`;
+          expect(await codeOfOpening(spoiled.clone()), where).toBe("LOG_DAMAGED");
+          places++;
+        }
+      }
+    }
+    expect(places).toBeGreaterThan(50);
+  });
+
+  test("a sector with what is still to be written into it is left alone", async () => {
+    const random = new SeededRandom(6);
+    for (let round = 0; round < 20; round++) {
+      const disk = await emptyDisk();
+      const log = await open(disk);
+      const count = 8 + random.below(30);
+      const append = async (from: number, to: number): Promise<void> => {
+        for (let i = from; i <= to; i++) {
+          const entries = [batchOf(i, 1, { text: "some longer value of an entry " })];
+          await log.append([{ group: 1, hardState: hard(i), entries, commit: 0 }]);
+        }
+      };
+      await append(1, count);
+      const { sectors } = rotPlaces(disk);
+      const { path, offset, bytes } = sectors.at(-1)!;
+      disk.spoil(path, offset + bytes - 1, 1);
+      await append(count + 1, count + 3);
+      expect(await codeOfOpening(disk.kill(random)), `${count} writes`).toBe("LOG_DAMAGED");
+    }
+  });
+
+  test("both are done", async () => {
+    const source = await written(40);
+    const seen = new Set<string>();
+    for (let seed = 1; seed <= 40; seed++) {
+      const what = new FaultAtlas(3).rot(0, memberDisk(source), new SeededRandom(seed))!;
+      seen.add(what.includes("unreadable") ? "unreadable" : "bits");
+    }
+    expect(seen).toEqual(new Set(["unreadable", "bits"]));
   });
 
   test("all records but those of the last write, which nothing proves", async () => {

@@ -1,5 +1,5 @@
 /**
- * Where bits may rot: only where recovery is owed.
+ * Where bits may rot and sectors become unreadable: only where recovery is owed.
  *
  * A fault that may strike anywhere proves nothing, because then any loss is excused. So the atlas
  * decides for the whole run which members may be hit and where, such that three things are owed
@@ -20,6 +20,9 @@
  * later record or in a slot. It outlives it, since segments are recycled oldest first and slots are
  * written in turn. A member is hit once, so that no second hit can take the proof of the first.
  *
+ * A sector that cannot be read any more is the same, as long as all of it lies below the mark and
+ * nothing will be written there: else a write would make it readable with half of it gone.
+ *
  * Why nothing is lost then. Until its process ends, a member that was hit speaks from memory, which
  * is sound; what it reads from its log is checked. Afterwards it says nothing any more. Let an
  * entry be acknowledged by a majority A. A later leader needs the votes of a majority E, and none
@@ -34,6 +37,7 @@
  */
 import type { SimDisk } from "../disk/sim-disk.ts";
 import { nameOf } from "../disk/path.ts";
+import { SECTOR_BYTES } from "../disk/sim-content.ts";
 import { comparePositions, laterOf, ORIGIN } from "../log/position.ts";
 import type { Position } from "../log/position.ts";
 import { bodyIsWhole, emptyHeader, readHeader, recordBytes, RecordKind } from "../log/record.ts";
@@ -61,6 +65,8 @@ export interface RotPlace {
 /** How often it is the identity of a segment instead of a record, per mille. */
 const IDENTITY_SHARE = 60;
 const IDENTITY_BYTES = 512;
+/** How often a sector becomes unreadable instead, per mille. */
+const UNREADABLE_SHARE = 250;
 
 /** The allowance of one run, and what was done with it. */
 export class FaultAtlas {
@@ -89,28 +95,38 @@ export class FaultAtlas {
   }
 
   /**
-   * Flips a bit of this member's log. Returns what it did, for people; undefined where it may not,
+   * Flips a bit of this member's log, or makes a sector of it unreadable. Returns what it did, for people; undefined where it may not,
    * or where the log holds nothing yet whose loss would be noticed.
    */
   rot(member: number, disk: MemberDisk, random: Random): string | undefined {
     if (!this.mayRot(member)) return undefined;
-    const { records, identities } = rotPlaces(disk.disk);
+    const { records, identities, sectors } = rotPlaces(disk.disk);
     if (records.length === 0) return undefined;
+    const isSpoiled = chance(random, UNREADABLE_SHARE) && sectors.length > 0;
+    this.#damaged.add(member);
+    this.#lost.add(member);
+    if (isSpoiled) return spoil(disk, pick(random, sectors), random);
     const places = chance(random, IDENTITY_SHARE) ? identities : records;
     const { path, offset, bytes } = pick(random, places);
     const at = offset + random.below(bytes);
     const mask = 1 << random.below(8);
     disk.flip(path, at, mask);
-    this.#damaged.add(member);
-    this.#lost.add(member);
     return `${path} at ${at}, bits ${mask.toString(2)}`;
   }
+}
+
+function spoil(disk: MemberDisk, { path, offset, bytes }: RotPlace, random: Random): string {
+  const at = offset + random.below(bytes);
+  disk.spoil(path, at, 1);
+  return `${path} at ${at}, unreadable`;
 }
 
 /** What may rot of a log such that recovery has to refuse. Empty before it holds an entry. */
 export function rotPlaces(disk: SimDisk): {
   readonly records: readonly RotPlace[];
   readonly identities: readonly RotPlace[];
+  /** The records whose sectors hold nothing that is to come, as far as they do. */
+  readonly sectors: readonly RotPlace[];
 } {
   const walk = new Walk();
   for (const path of disk.paths()) {
@@ -142,10 +158,22 @@ class Walk {
     this.#isOver = !this.#walk(path, image, identity);
   }
 
-  places(): { records: readonly RotPlace[]; identities: readonly RotPlace[] } {
-    if (!this.#holdsEntries) return { records: [], identities: [] };
+  places(): ReturnType<typeof rotPlaces> {
+    if (!this.#holdsEntries) return { records: [], identities: [], sectors: [] };
     const proven = this.#records.filter(({ at }) => comparePositions(at, this.#mark) < 0);
-    return { records: proven.map(({ place }) => place), identities: this.#identities };
+    return {
+      records: proven.map(({ place }) => place),
+      identities: this.#identities,
+      sectors: proven.flatMap((record) => this.#settled(record)),
+    };
+  }
+
+  /** What of a record stands in sectors that are all below the mark: none, or one piece. */
+  #settled({ place, at }: { place: RotPlace; at: Position }): RotPlace[] {
+    if (at.segment !== this.#mark.segment) return [place];
+    const end = this.#mark.offset - (this.#mark.offset % SECTOR_BYTES);
+    const bytes = Math.min(place.bytes, end - place.offset);
+    return bytes > 0 ? [{ ...place, bytes }] : [];
   }
 
   /** Whether the segment ends with an `end` record, so that the log goes on in the next one. */

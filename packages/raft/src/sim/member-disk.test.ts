@@ -311,6 +311,25 @@ describe("failures", () => {
     expect([...seen].sort()).toEqual(["00", "10", "11"]);
   });
 
+  test("what a failed write left in the cache is gone when that is dropped between lives", async () => {
+    const seen = new Set<string>();
+    for (let seed = 0; seed < 40; seed++) {
+      const bench = new Bench(seed);
+      const file = await bench.file();
+      bench.disk.failNext("write");
+      record(file.write(bytes(1_024, 1), 0));
+      await bench.run();
+      bench.disk.dropCaches();
+      expect(bench.disk.disk.image(SEGMENT)[0]).toBe(1);
+      bench.die("kill");
+      expect(bench.disk.disk.image(SEGMENT)[0]).toBe(1);
+      bench.disk.dropCaches();
+      const image = bench.disk.begin(bench.process).image(SEGMENT);
+      seen.add(`${image[0]}${image[512]}`);
+    }
+    expect([...seen].sort()).toEqual(["00", "10", "11"]);
+  });
+
   test("a full disk takes what is there already and a few sectors, and is free again", async () => {
     const bench = new Bench();
     const file = await bench.file(false);

@@ -203,6 +203,14 @@ export class MemberDisk {
     this.#disk.flip(path, offset, mask);
   }
 
+  /**
+   * The machine forgets what it has cached of files and need not write: what a failed sync lost is
+   * gone now. Only between two lives: a process may rely on what it has just read.
+   */
+  dropCaches(): void {
+    if (this.#process === undefined) this.#disk.dropCaches();
+  }
+
   /** Makes sectors unreadable until they are written again. */
   spoil(path: string, offset: number, length: number): void {
     this.#disk.spoil(path, offset, length);

@@ -143,6 +143,13 @@ export class WorldStage implements Stage {
     this.#of(view).disk.failNext(what);
   }
 
+  dropCaches(view: MemberView): void {
+    const { disk } = this.#of(view);
+    if (this.#harm.isHealed || disk.isInUse) return;
+    this.#note("drop-caches", view.id);
+    disk.dropCaches();
+  }
+
   fillDisk(view: MemberView, forUs: number, from: FullFrom = "now"): void {
     if (this.#harm.isHealed) return;
     const since = from === "now" ? "" : " from its next segment on";

@@ -1,6 +1,6 @@
 /**
- * Bits that flip on the medium. Nobody meets them before somebody reads, so the member is often
- * restarted soon afterwards. Where they may flip is the affair of the stage, which keeps a good
+ * Bits that flip on the medium, and sectors that cannot be read any more. Nobody meets them before somebody reads, so the member is often
+ * restarted soon afterwards. Where that may happen is the affair of the stage, which keeps a good
  * copy of everything somewhere: what every copy has lost, nobody can be asked to bring back.
  */
 import type { Nemesis } from "./nemesis.ts";
@@ -11,7 +11,7 @@ import { anyMember } from "./targets.ts";
 /** See above. */
 export const bitRot: Nemesis = {
   kind: "bit-rot",
-  text: "A bit of what a member has durably flips, where a good copy remains elsewhere.",
+  text: "A bit of what a member has flips, or a sector is unreadable, where good copies remain.",
   begin(stage, options, random) {
     again(stage, options, random, () => {
       const member = anyMember(stage, random);

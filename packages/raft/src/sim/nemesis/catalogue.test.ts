@@ -189,6 +189,16 @@ describe("what is aimed at", () => {
     expect(stage.deeds.length - patient).toBeGreaterThan(2 * patient);
   });
 
+  test("caches are dropped of a member that has died, not of others", () => {
+    const { stage, observer } = rehearse("disk-error", { everyMs: 1_000_000 });
+    for (let i = 0; i < 50; i++) observer.died?.(stage.members[2]!, "failed");
+    stage.runFor(1);
+    const dropped = stage.deeds.filter(({ what }) => what === "dropCaches");
+    expect(dropped.length).toBeGreaterThan(5);
+    expect(dropped.length).toBeLessThan(40);
+    expect(dropped.every(({ whom }) => whom.join() === "n3")).toBe(true);
+  });
+
   test("one that died at its disk dies again at times while it starts", () => {
     const { stage, observer } = rehearse("crash-at-disk", { members: 1 });
     let again = 0;

@@ -116,6 +116,10 @@ export class FakeStage implements Stage {
     this.#did("failDisk", [member], [what]);
   }
 
+  dropCaches(member: MemberView): void {
+    this.#did("dropCaches", [member], []);
+  }
+
   fillDisk(member: MemberView, forUs: number, from: FullFrom = "now"): void {
     this.#did("fillDisk", [member], [forUs, from]);
   }
