@@ -11,18 +11,22 @@ import { fileURLToPath } from "node:url";
 import { FloorFile } from "./floor-file.ts";
 import { spreadOf } from "./statistics.ts";
 
-/** What the results name beside the numbers. */
-export interface Environment {
+/** Where and from what a number was taken. */
+export interface Machine {
   readonly processor: string;
   readonly cores: number;
   readonly memoryGiB: number;
   readonly kernel: string;
   readonly node: string;
+  readonly commit: string;
+  readonly date: string;
+}
+
+/** What the results name beside the numbers. */
+export interface Environment extends Machine {
   readonly fileSystem: string;
   /** One data-synced write of 4 KiB into a preallocated file: median, in ms. */
   readonly syncedWriteMs: number;
-  readonly commit: string;
-  readonly date: string;
 }
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -38,13 +42,19 @@ export function isInMemory(directory: string): boolean {
 
 export async function describeEnvironment(directory: string): Promise<Environment> {
   return {
+    ...describeMachine(),
+    fileSystem: fileSystemOf(directory),
+    syncedWriteMs: await probeSyncedWrite(directory),
+  };
+}
+
+export function describeMachine(): Machine {
+  return {
     processor: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: `${osType()} ${release()}`,
     node: process.version,
-    fileSystem: fileSystemOf(directory),
-    syncedWriteMs: await probeSyncedWrite(directory),
     commit: commitOf(),
     date: new Date().toISOString().slice(0, 10),
   };

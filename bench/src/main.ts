@@ -1,18 +1,22 @@
 /** `npm run bench -- …`: reads the command line, measures, and says what came out. */
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { describeEnvironment, isInMemory } from "./environment.ts";
+import { describeEnvironment, describeMachine, isInMemory } from "./environment.ts";
 import { parseOptions, USAGE, UsageError } from "./options.ts";
 import type { BenchOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { measureReplication } from "./replication.ts";
 import { jsonResult, markdown, rowsOf, terminalTable } from "./report.ts";
+import { simulatorJson, simulatorMarkdown, simulatorTable } from "./simulator-report.ts";
+import { measureSimulator, parseSimulatorOptions } from "./simulator.ts";
+import type { SimulatorOptions } from "./simulator.ts";
 
 const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
 
 try {
   const args = process.argv.slice(2);
   if (args.includes("--help") || args.includes("-h")) process.stdout.write(`${USAGE}\n`);
+  else if (args[0] === "simulator") await runSimulator(parseSimulatorOptions(args.slice(1)));
   else await run(parseOptions(args));
 } catch (error) {
   const text = error instanceof UsageError ? `${error.message}\n\n${USAGE}` : errorText(error);
@@ -33,12 +37,23 @@ async function run(given: BenchOptions): Promise<void> {
   const json = jsonResult(rows, series, environment, options);
   const title = options.systems.includes("quorate") ? "Replication" : "The floor";
   const text = markdown(title, series, environment, options);
-  if (options.name !== undefined) {
-    mkdirSync(RESULTS, { recursive: true });
-    writeFileSync(`${RESULTS}${options.name}.md`, text);
-    writeFileSync(`${RESULTS}${options.name}.json`, json);
-  }
+  save(options.name, text, json);
   process.stdout.write(options.json ? json : `${terminalTable(rows)}\n`);
+}
+
+async function runSimulator(options: SimulatorOptions): Promise<void> {
+  const rounds = await measureSimulator(options, new Progress(process.stderr));
+  const machine = describeMachine();
+  const json = simulatorJson(rounds, machine, options);
+  save(options.name, simulatorMarkdown(rounds, machine, options), json);
+  process.stdout.write(options.json ? json : `${simulatorTable(rounds)}\n`);
+}
+
+function save(name: string | undefined, text: string, json: string): void {
+  if (name === undefined) return;
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(`${RESULTS}${name}.md`, text);
+  writeFileSync(`${RESULTS}${name}.json`, json);
 }
 
 function errorText(error: unknown): string {

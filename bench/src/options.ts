@@ -26,8 +26,9 @@ export const USAGE = `Usage: npm run bench -- <what> [options]
 What
   replication          three quorate replicas over TCP on a real disk, interleaved with the floor
   floor                the floor alone: the same data path with nothing but the path
+  simulator            simulated clusters in one thread, with and without their checks
 
-Options
+Options of replication and floor
   --dir DIR            where the data goes, on a real file system (default: the system's temp)
   --outstanding LIST   writes kept outstanding (default: 1,64,1024)
   --value BYTES        size of a value (default: 256)
@@ -39,7 +40,14 @@ Options
   --no-save            writes no result files
   --json               the result as JSON on standard output
   --allow-memory       also on a file system in memory, where a sync means nothing
-  --node-flag FLAG     given to Node in every member, repeatable`;
+  --node-flag FLAG     given to Node in every member, repeatable
+
+Options of simulator (and --name, --no-save, --json)
+  --seeds N            simulated runs in each round (default: 100)
+  --from SEED          the first of them (default: 1)
+  --profile NAME       what is drawn (default: swarm)
+  --runs N             interleaved rounds (default: 5)
+  --warm-up N          simulated runs before the first round, with other seeds (default: 100)`;
 
 /** A command line that cannot be followed. */
 export class UsageError extends Error {
@@ -93,7 +101,7 @@ function parse(args: readonly string[]) {
   }
 }
 
-function wholeNumber(name: string, text: string): number {
+export function wholeNumber(name: string, text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 1) {
     throw new UsageError(`--${name} wants whole numbers of 1 or more, not "${text}"`);

@@ -1,6 +1,6 @@
 /** Results as a table for the terminal, as Markdown and as JSON. */
 import type { Window } from "./cluster.ts";
-import type { Environment } from "./environment.ts";
+import type { Environment, Machine } from "./environment.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Series } from "./replication.ts";
 import { short, spreadOf } from "./statistics.ts";
@@ -74,8 +74,12 @@ function cellsOf(row: Row): readonly string[] {
 
 /** Aligned columns for a terminal. */
 export function terminalTable(rows: readonly Row[]): string {
-  const lines = [HEADS, ...rows.map(cellsOf)];
-  const widths = HEADS.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
+  return aligned([HEADS, ...rows.map(cellsOf)]);
+}
+
+/** Lines of cells as columns; the first one to the left. */
+export function aligned(lines: readonly (readonly string[])[]): string {
+  const widths = lines[0]!.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
   return lines
     .map((line) =>
       line
@@ -103,8 +107,8 @@ export function markdown(
       `after ${options.warmUpMs / 1000} s of warm-up, on members warmed up by the highest load before; values of ${options.valueBytes} bytes; three ` +
       "processes on one machine. CPU is user and system time of the whole process per entry.",
     "",
-    othersLine(series),
-    `- Machine: ${e.processor}, ${e.cores} cores, ${e.memoryGiB} GiB; ${e.kernel}; Node ${e.node}`,
+    othersLine(series.flatMap((one) => one.windows.flatMap((w) => w.othersShare ?? []))),
+    machineLine(e),
     `- Disk: ${e.fileSystem}; one data-synced write of 4 KiB takes ${short(e.syncedWriteMs)} ms`,
     `- Commit: ${e.commit}; ${e.date}`,
     `- Command: \`${commandOf(options)}\``,
@@ -112,11 +116,15 @@ export function markdown(
   ].join("\n");
 }
 
-function othersLine(series: readonly Series[]): string {
-  const shares = series.flatMap((one) => one.windows.flatMap((w) => w.othersShare ?? []));
+/** How much of the machine others had in each window where that is known. */
+export function othersLine(shares: readonly number[]): string {
   if (shares.length === 0) return "- What else the machine did meanwhile is not known";
   const { median, max } = spreadOf(shares.map((share) => share * 100));
   return `- Others (and the hypervisor) had ${short(median)} % of the machine meanwhile, at most ${short(max)} %`;
+}
+
+export function machineLine(e: Machine): string {
+  return `- Machine: ${e.processor}, ${e.cores} cores, ${e.memoryGiB} GiB; ${e.kernel}; Node ${e.node}`;
 }
 
 export function jsonResult(
@@ -153,7 +161,7 @@ function ofFloor(series: Series, all: readonly Series[]): Spread | undefined {
   );
 }
 
-function withSpread(spread: Spread): string {
+export function withSpread(spread: Spread): string {
   return `${short(spread.median)} (${short(spread.min)}–${short(spread.max)})`;
 }
 
