@@ -84,7 +84,10 @@ export class Minority {
   }
 
   #afflict(member: SimMember, affliction: Affliction): void {
-    this.#world.audience.fault(affliction, `${member.id}, until the others have served`);
+    this.#world.audience.fault(
+      `minority-${affliction}`,
+      `${member.id}, until the others have served`,
+    );
     if (affliction === "dead") {
       member.isHeldDown = true;
       member.die("kill");

@@ -60,9 +60,11 @@ export class RunStatistics implements Observer {
   }
 
   fault(kind: string, _text: string, by: string | undefined): void {
-    this.#add("faults");
     this.#add(`fault ${kind}`);
-    if (by !== undefined) this.#add(`nemesis ${by}`);
+    // What follows from harm, or belongs to every run, was not asked for.
+    if (by === undefined) return;
+    this.#add("faults");
+    this.#add(`nemesis ${by}`);
   }
 
   /** All of them by name. */
