@@ -124,8 +124,8 @@ class Opening {
     await disk.syncDirectory(directory);
     const kept = await this.#usable(spares);
     await this.#remove([...leftovers, ...spares.filter((path) => !kept.includes(path))]);
-    const { segments, tail, proven } = recovered;
-    const rewrittenBytes = await rewriteUnproven(disk, segments, { from: proven, to: tail });
+    const { segments, unproven } = recovered;
+    const rewrittenBytes = await rewriteUnproven(disk, unproven);
     const pool = this.#pool(recovered.logId, segments, kept);
     const segment = await this.#openForWriting(pool.current);
     return this.#open(pool, recovered, { ...recovered, segment, rewrittenBytes });

@@ -67,6 +67,13 @@ export interface RecoverOptions {
   readonly checksum: Checksum;
 }
 
+/** Bytes of a segment as they were read. */
+export interface FoundPiece {
+  readonly segment: Segment;
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
 /** What recovery found. */
 export interface Recovered {
   readonly logId: number;
@@ -78,8 +85,8 @@ export interface Recovered {
   readonly prepared: Segment | undefined;
   /** Where the log ends. */
   readonly tail: Position;
-  /** The highest durable mark; not behind the tail. */
-  readonly proven: Position;
+  /** What is between the highest durable mark and the tail, in order. */
+  readonly unproven: readonly FoundPiece[];
   /** The highest number of an opening. */
   readonly opening: number;
   /** The highest generation of a slot. */
@@ -110,6 +117,8 @@ class LogScan {
   #logId: number | undefined;
   #seal: RecordSeal;
   #mark: Position = ORIGIN;
+  /** What no mark proved when it was walked over: of most segments their last write. */
+  #unproven: FoundPiece[] = [];
   #opening = 0;
   /** Opening and mark of the last record that was walked over. */
   #walkedOpening = 0;
@@ -171,7 +180,7 @@ class LogScan {
       segments: this.#segments.slice(0, tailAt + 1),
       prepared: this.#segments[tailAt + 1],
       tail,
-      proven: this.#mark,
+      unproven: this.#unproven.flatMap((piece) => cut(piece, this.#mark, tail)),
       opening: this.#opening,
       generation: this.#generation,
       records: this.#replay.records,
@@ -213,12 +222,25 @@ class LogScan {
         this.#headIsCut = (header.flags & RecordFlag.headEnd) === 0;
       }
       if (header.kind === RecordKind.end) {
+        this.#keepUnproven(segment, bytes, offset);
         this.#at = { segment: segment.sequence + 1, offset: SEGMENT_HEAD_BYTES };
         return true;
       }
     }
+    this.#keepUnproven(segment, bytes, offset);
     this.#at = { segment: segment.sequence, offset };
     return false;
+  }
+
+  /** The buffer is needed for the next segment, and what was read once may read otherwise later. */
+  #keepUnproven(segment: Segment, bytes: Uint8Array, end: number): void {
+    const { sequence } = segment;
+    const all = { segment, offset: SEGMENT_HEAD_BYTES, bytes: bytes.subarray(SEGMENT_HEAD_BYTES) };
+    const kept = this.#unproven.filter((piece) => piece.segment.sequence >= this.#mark.segment);
+    for (const piece of cut(all, this.#mark, { segment: sequence, offset: end })) {
+      kept.push({ ...piece, bytes: piece.bytes.slice() });
+    }
+    this.#unproven = kept;
   }
 
   /**
@@ -343,4 +365,15 @@ class LogScan {
   #path(sequence: number): string {
     return `${this.#options.directory}/${segmentName(sequence, "log")}`;
   }
+}
+
+/** What of a piece is in [from, to): nothing, or one piece. */
+function cut(piece: FoundPiece, from: Position, to: Position): FoundPiece[] {
+  const { segment, offset, bytes } = piece;
+  const { sequence } = segment;
+  if (sequence < from.segment || sequence > to.segment) return [];
+  const begin = sequence === from.segment ? Math.max(0, from.offset - offset) : 0;
+  const end = sequence === to.segment ? Math.min(bytes.length, to.offset - offset) : bytes.length;
+  if (begin >= end) return [];
+  return [{ segment, offset: offset + begin, bytes: bytes.subarray(begin, end) }];
 }

@@ -5,48 +5,31 @@
  * never have reached the medium, and if a sync failed before, it never will, because the kernel
  * counts those pages as clean. A member that answered on the strength of such bytes would lose them
  * with the next power cut. So everything from the mark up to the tail is written again, byte for
- * byte the same, data-synced, before the log is opened. Writing, not only syncing, makes the pages
- * dirty again.
+ * byte as recovery has read it, data-synced, before the log is opened. Writing, not only syncing,
+ * makes the pages dirty again. It must not be read once more for that: pages that count as clean
+ * may be dropped at any moment, and then the medium would say something else.
  *
  * A power cut in the midst of this leaves, sector by sector, either these bytes or what the medium
  * had before: the same as the torn write that was there already.
  */
-import type { Disk, DiskFile } from "../disk/disk.ts";
-import type { Position } from "./position.ts";
-import type { Segment } from "./segment-pool.ts";
-import { SEGMENT_HEAD_BYTES } from "./segment.ts";
+import type { Disk } from "../disk/disk.ts";
+import type { FoundPiece } from "./recover.ts";
 
-const PIECE_BYTES_MAX = 1_048_576; // 1 MiB
+const WRITE_BYTES_MAX = 1_048_576; // 1 MiB
 
-/** Writes [from, to) again. Returns how many bytes that was. */
-export async function rewriteUnproven(
-  disk: Disk,
-  segments: readonly Segment[],
-  range: { readonly from: Position; readonly to: Position },
-): Promise<number> {
-  const { from, to } = range;
+/** Writes these pieces again. Returns how many bytes that was. */
+export async function rewriteUnproven(disk: Disk, pieces: readonly FoundPiece[]): Promise<number> {
   let written = 0;
-  for (const segment of segments) {
-    if (segment.sequence < from.segment || segment.sequence > to.segment) continue;
-    const begin = segment.sequence === from.segment ? from.offset : SEGMENT_HEAD_BYTES;
-    const end = segment.sequence === to.segment ? to.offset : segment.size;
-    if (begin >= end) continue;
+  for (const { segment, offset, bytes } of pieces) {
     const file = await disk.open(segment.path, { mode: "write", dataSync: true });
     try {
-      written += await rewriteRange(file, begin, end);
+      for (let at = 0; at < bytes.length; at += WRITE_BYTES_MAX) {
+        await file.write(bytes.subarray(at, at + WRITE_BYTES_MAX), offset + at);
+      }
     } finally {
       await file.close();
     }
+    written += bytes.length;
   }
   return written;
-}
-
-async function rewriteRange(file: DiskFile, begin: number, end: number): Promise<number> {
-  const buffer = new Uint8Array(Math.min(PIECE_BYTES_MAX, end - begin));
-  for (let at = begin; at < end; at += buffer.length) {
-    const piece = buffer.subarray(0, Math.min(buffer.length, end - at));
-    await file.read(piece, at);
-    await file.write(piece, at);
-  }
-  return end - begin;
 }

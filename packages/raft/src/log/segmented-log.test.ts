@@ -460,6 +460,29 @@ describe("opening", () => {
     }
   });
 
+  // A failed write leaves pages that count as clean: the machine may forget them at any moment.
+  test("makes durable what it has read, even where the cache forgets it meanwhile", async () => {
+    const disk = await emptyDisk();
+    const log = await open(disk);
+    for (let i = 1; i <= 10; i++) await log.append([put(1, i)]);
+    disk.beforeOperation = ({ kind }) => (kind === "write" ? { reason: "io" } : undefined);
+    expect(await failureOf(log.append([put(1, 11)]))).toBe("STORAGE_FAILED");
+    const killed = disk.kill(new SeededRandom(1));
+    const rehearsal = killed.clone();
+    await (await open(rehearsal)).close();
+    for (let n = 1; n <= rehearsal.operations; n++) {
+      const forgetful = killed.clone();
+      forgetful.beforeOperation = (operation) => {
+        if (operation.n === n) forgetful.dropCaches();
+        return undefined;
+      };
+      const { lastIndex } = (await open(forgetful)).recovered(1);
+      const again = await open(forgetful.crash(new SeededRandom(n)));
+      expect(again.recovered(1).lastIndex, `dropped at ${n}`).toBe(lastIndex);
+      await again.close();
+    }
+  });
+
   test("of a new log fails clearly as well, and leaves nothing that is in the way", async () => {
     const rehearsal = await emptyDisk();
     await (await open(rehearsal)).close();
