@@ -64,6 +64,8 @@ export class Solo {
       uncommittedBytesMax: 1_048_576,
       tailBytesMax: 1_048_576,
       readsMax: 64,
+      leaseReads: false,
+      clockDriftBoundPpm: 10_000,
       checksum: crc32,
       random: new SeededRandom(1),
       startNonce: 1_000,

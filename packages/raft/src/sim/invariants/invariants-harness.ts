@@ -49,6 +49,7 @@ export class PaperCore implements CoreView {
       leader,
       leaderSinceMs: undefined,
       ready: this.isReady,
+      leaseEndMs: undefined,
       commit,
       applied: this.appliedIndex,
       persisted: log.lastIndex,
