@@ -137,11 +137,11 @@ function setRole(state: RaftState, role: Role, reason: string): void {
 
 function leaveLeadership(state: RaftState): void {
   endLeaderReads(state);
-  dropLease(state, "until-next-round");
   state.progress.clear();
   state.uncommitted.clear();
   state.ready = false;
   state.heartbeatDue = false;
   state.roundDue = false;
   state.loads.length = 0;
+  dropLease(state, "until-next-round");
 }

@@ -87,7 +87,7 @@ export function readTermsOf(options: ReadOptions | undefined): ReadTerms {
   const consistency = options?.consistency ?? "linearizable";
   if (!CONSISTENCIES.includes(consistency)) {
     throw invalid(
-      `consistency must be "linearizable", "lease" or "local", not ${String(consistency)}`,
+      `consistency must be "linearizable", "lease" or "local", not ${consistency as string}`,
     );
   }
   const given = options?.maxStalenessMs;

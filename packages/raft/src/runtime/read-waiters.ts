@@ -33,7 +33,7 @@ export class ReadWaiters {
   #confirmed: Confirmed[] = [];
   #lastContext = 0;
   /** Every write that had ended by then has been applied here; by the clock of this process. */
-  freshMs = Number.NEGATIVE_INFINITY;
+  freshMs: number = Number.NEGATIVE_INFINITY;
 
   add(call: ReadCall): void {
     (call.byLease ? this.#byLease : this.#byRound).push(call);

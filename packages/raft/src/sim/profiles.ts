@@ -42,6 +42,8 @@ export interface Traits {
   /** Those that are likelier in this profile, and how likely. */
   readonly favourites: Readonly<Record<string, number>>;
   readonly readShares: readonly number[];
+  /** How many runs have leases. */
+  readonly leasesShare: number;
 }
 
 const SWARM: Traits = {
@@ -57,6 +59,7 @@ const SWARM: Traits = {
   nemesisShares: [80, 200, 333, 600],
   favourites: {},
   readShares: [100, 300, 500, 800],
+  leasesShare: 300,
 };
 
 /** Several, and members that are many enough to disagree. */
@@ -125,6 +128,7 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
       "after-election": 300,
     },
     readShares: [600, 800, 900],
+    leasesShare: 500,
   },
   streams: { streamsShare: 1_000, favourites: { reset: 500, "stall-link": 400, flapping: 400 } },
   pauses: {
@@ -132,6 +136,7 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
     quietShare: 0,
     nemesisShares: [0, 100],
     favourites: { pause: 900, "clock-skew": 500, "read-in-flight": 300, "after-election": 300 },
+    leasesShare: 500,
   },
 };
 

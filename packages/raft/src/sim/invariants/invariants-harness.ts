@@ -305,6 +305,7 @@ export class Story implements InvariantContext {
       kind,
       input: undefined,
       calledUs: this.#nowUs,
+      maxStalenessUs: 0,
       outcome: "open",
       result: undefined,
       error: undefined,

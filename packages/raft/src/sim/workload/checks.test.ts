@@ -23,6 +23,9 @@ const CLIENTS = {
   keys: 5,
   readShare: 400,
   localReadShare: 300,
+  leaseReadShare: 200,
+  staleReadShare: 300,
+  stalenessMaxMs: 20,
   valueBytesMax: 60,
 };
 
@@ -129,6 +132,7 @@ describe("single answers", () => {
     kind,
     input,
     calledUs,
+    maxStalenessUs: 0,
     outcome: "done",
     result: undefined,
     error: undefined,
