@@ -1,8 +1,8 @@
 /**
  * Reads that ask nobody: by a lease, or because this member knows how old its state is.
  *
- * Two of them are told with a single core: with clocks that keep going, a lease that survives a pause
- * or its leader does no harm by itself, and it has to end all the same (core/lease.ts says why).
+ * Two of them are told with a single core: with clocks that keep going, a lease that survives a
+ * pause or its leader does no harm by itself, and has to end all the same (core/lease.ts says why).
  */
 import assert from "node:assert/strict";
 import { Director, STORY_TIMEOUT_MS } from "quorate/sim";
@@ -61,6 +61,8 @@ async function leading(options: StoryOptions = {}): Promise<Director> {
 
 async function lateAnswer(): Promise<void> {
   const d = await leading();
+  // All that is answered from here on are rounds.
+  await d.ms(STORY_TIMEOUT_MS / 4);
   await deposeUnnoticed(d, "n2");
   await d.done(d.put("n2", "x", "new"));
   const read = d.getByLease("n1", "x");

@@ -5,13 +5,14 @@
  *       ▲                              │ └──no-leader──▶ refused
  *       └────── leadership-lost ───────┘     tried again under a fresh context
  *
- * All reads of one turn share one context, those that a lease may answer another one, so confirming costs the same for one read as for a
- * thousand. A context is used once: the answer to an earlier attempt never counts for a later one.
- * The core ends every context, so none is forgotten here.
+ * All reads of one turn share one context, those that a lease may answer another one, so confirming
+ * costs the same for one read as for a thousand. A context is used once: the answer to an earlier
+ * attempt never counts for a later one. The core ends every context, so none is forgotten here.
  *
- * Each confirmed index also says how fresh this member is: applied up to an index that was asked for
- * at a time, it holds every write that had ended by then. That is what reads with `maxStalenessMs`
- * are judged by: a time of our own clock, read before the question left, and nobody else's.
+ * Each confirmed index also says how fresh this member is: once it has applied up to an index that
+ * was asked for at a time, it holds every write that had ended by then. That is what reads with
+ * `maxStalenessMs` are judged by: a time of our own clock, read before the question left, and
+ * nobody else's.
  */
 import type { ReadCall } from "./calls.ts";
 

@@ -50,8 +50,8 @@ export interface ReplicaOptions<Command, Query> {
   /**
    * Whether this member, while it leads, keeps a lease and answers reads of consistency `lease` by
    * it. Default false, since it is the one thing here that rests on clocks: a clock that goes wrong
-   * by more than `clockDriftBoundPpm`, or stands still while a virtual machine is suspended or moved,
-   * can make such a read old. `electionTimeoutMs` must be the same on every member.
+   * by more than `clockDriftBoundPpm`, or stands still while a virtual machine is suspended or
+   * moved, can make such a read old. `electionTimeoutMs` must be the same on every member.
    */
   readonly leaseReads?: boolean;
   /**

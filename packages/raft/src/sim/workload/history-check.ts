@@ -245,7 +245,7 @@ interface Moment {
   readonly atUs: number;
 }
 
-/** Calls of reads that may be old and returns of everything, by time; of equal times calls come first. */
+/** Calls of reads that may be old, returns of everything, by time; calls first where equal. */
 function moments(done: readonly RecordedOperation[]): Moment[] {
   const all: Moment[] = [];
   for (const record of done) {
