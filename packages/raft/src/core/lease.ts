@@ -26,12 +26,12 @@
  *        voter. This is the point of joint consensus, and the only thing that is used of it here.
  *     c. K after E: impossible, since whatever B holds, A appended before.
  *  3. Let v be that common voter. It processed the heartbeat of round s in term t (so it had
- *     voted in no higher one) and not before A sent it. From then on T by its own clock must pass before it votes for another
- *     (stickiness, election.ts) or campaigns (its election timer is at least T). A restart does
- *     not shorten that: who has started votes for nobody within T. If v is A: it votes for
- *     another only when it no longer leads, and then there is no lease. One exception: a sole
- *     voter campaigns at once. Where that is another member, A is no voter in K any more and has
- *     had no lease since it appended K.
+ *     voted in no higher one) and not before A sent it. From then on T by its own clock must pass
+ *     before it votes for another (stickiness, election.ts) or campaigns (its election timer is at
+ *     least T). A restart does not shorten that: who has started votes for nobody within T. If v is
+ *     A: it votes for another only when it no longer leads, and then there is no lease. One
+ *     exception: a sole voter campaigns at once. Where that is another member, A is no voter in K
+ *     any more and has had no lease since it appended K.
  *  4. T by v's clock takes at least T / (1 + p) of real time; L by A's clock takes at most
  *     L / (1 - p) = T / (1 + p). So v had not voted for B before the lease ended.
  *
