@@ -187,6 +187,26 @@ describe("single answers", () => {
     expect(() => check(...broken)).toThrow("linearizable: key");
   });
 
+  test("a read that may be so old is held to that, by what was shown so long before", () => {
+    const nothing = { value: null, revision: 0 };
+    const stale = (maxStalenessUs: number) => (): void => {
+      const witness = new Witness();
+      const read = { ...base("stale-read", { type: "get", key: "k" }, [100, 110]), maxStalenessUs };
+      witness.called({ ...first, outcome: "open" });
+      const { number: operation } = first;
+      const hashes = { commandHash: 0, resultHash: 0 };
+      witness.applied(member, { index: 4, term: 1, timeMs: 0, operation, ...hashes });
+      witness.settled(first);
+      witness.called(read);
+      witness.settled({ ...read, result: nothing });
+    };
+    // The write was answered at 10, which is 90 before the read was called.
+    expect(stale(89)).toThrow("index 4 had been shown before the read was called, by 89 µs");
+    // In the same moment nobody can tell.
+    stale(90)();
+    stale(200)();
+  });
+
   test("a sample takes whole keys, and one at least", () => {
     const keys = ["a", "b", "c"].map((key) => ({
       ...base("write", { type: "put", key, value: "|x" }, [0, 10]),
