@@ -2,6 +2,7 @@
  * What is left in the queues of a cluster that has nothing to do: there must be nothing. Each line
  * names the member, the queue and what is in it.
  */
+import type { MemberId } from "../core/configuration.ts";
 import type { SimMember } from "./sim-member.ts";
 import type { SimWorld } from "./sim-world.ts";
 
@@ -12,7 +13,8 @@ const HEARTBEATS_BYTES = 1_024;
 export function leftovers(world: SimWorld): string[] {
   const lines: string[] = [];
   const { members } = world;
-  for (const member of members) lines.push(...ofMember(member));
+  const up = new Set(members.filter(({ state }) => state === "up").map(({ id }) => id));
+  for (const member of members) lines.push(...ofMember(member, up));
   // Each member dials every other one.
   const connectionsMax = members.length * (members.length - 1);
   if (world.network.connections > connectionsMax) {
@@ -22,7 +24,7 @@ export function leftovers(world: SimWorld): string[] {
   return lines;
 }
 
-function ofMember(member: SimMember): string[] {
+function ofMember(member: SimMember, up: ReadonlySet<MemberId>): string[] {
   const { engine, core } = member;
   if (engine === undefined || core === undefined) return [];
   const { calls } = engine.group;
@@ -36,6 +38,9 @@ function ofMember(member: SimMember): string[] {
   for (const peer of status.peers) {
     counts.push([`messages on their way to ${peer.id}`, peer.inflightMessages]);
     counts.push([`bytes on their way to ${peer.id}`, peer.inflightBytes]);
+    // A connection that was taken for dead may have been made anew a moment ago.
+    const isProbed = up.has(peer.id) && peer.state === "probe";
+    counts.push([`peer in state probe, ${peer.id}`, isProbed ? 1 : 0]);
   }
   for (const { id, queuedBytes } of engine.ports.transport.status()) {
     // Over a slow link a heartbeat or two are always on their way.

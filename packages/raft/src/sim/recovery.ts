@@ -53,6 +53,9 @@ export class Recovery {
     this.#stage.heal();
     this.#isFormed = world.members.every((member) => member.wasFormed);
     world.audience.healed();
+    // Who stood still goes on: what that set going ends before anybody is killed. Otherwise promises
+    // of a process that is dead by then would still run, and speak for it.
+    if (!(await world.runFor(1))) return;
     const chosen = this.#chosen();
     for (const member of world.members) {
       if (chosen.includes(member)) continue;
