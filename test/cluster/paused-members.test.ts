@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import type { TestContext } from "vitest";
 import { Cluster } from "../harness/cluster.ts";
 import type { Member } from "../harness/cluster.ts";
-import { askForReply, errorOf } from "../harness/http.ts";
+import { askForReply, errorOf, jsonOf } from "../harness/http.ts";
 import type { Reply } from "../harness/http.ts";
 import { Load } from "../harness/load.ts";
 import { expectLinearizable } from "../harness/verdict.ts";
@@ -44,7 +44,7 @@ for (const survivor of ["leader", "follower"] as const) {
       const [again, reread, local] = await Promise.all([
         put(third, "second", `v2.${i}`),
         get(third, "before"),
-        get(third, "before", true),
+        get(third, "before", "?local=true"),
       ]);
       expect(performance.now() - begin).toBeLessThanOrEqual(REFUSED_WITHIN_MS);
       expectRefused(again, ["NO_LEADER"]);
@@ -72,48 +72,65 @@ for (const survivor of ["leader", "follower"] as const) {
   });
 }
 
-test("a leader that was stopped and replaced answers no linearizable read from its past", async (context) => {
-  const cluster = await started(context);
-  const load = startLoad(context, cluster, 4);
-  for (let round = 0; round < 5; round++) {
-    const old = await cluster.settled(10_000);
-    const others = cluster.others(old);
-    expect((await put(old, "x", `old-${round}`)).status).toBe(200);
+const KINDS = [
+  ["linearizable read", "", []],
+  ["read by lease", "?consistency=lease", ["--lease-reads"]],
+] as const;
 
-    old.pause();
-    const value = `new-${round}`;
-    await waitUntil(
-      "the others elect and take a write",
-      HEALED_WITHIN_MS,
-      async () => (await put(others[0]!, "x", value)).status === 200,
-    );
-    // These reach the old leader's sockets while it is stopped: the first thing that it sees when
-    // it goes on, before it can have heard of the new term, unless it asks somebody.
-    const reads = Array.from({ length: 8 }, () => get(old, "x"));
-    old.resume();
-    for (const reply of await Promise.all(reads)) {
-      if (reply.status === 200) expect(reply.body).toBe(value);
-      else expectRefused(reply, ["NO_LEADER", "TIMEOUT"]);
+test.for(KINDS)(
+  "a leader that was stopped and replaced answers no %s from its past",
+  async ([, query, args], context) => {
+    const cluster = await started(context, args);
+    const load = startLoad(context, cluster, 4, query);
+    for (let round = 0; round < 5; round++) {
+      const old = await cluster.settled(10_000);
+      const others = cluster.others(old);
+      expect((await put(old, "x", `old-${round}`)).status).toBe(200);
+      if (args.length > 0) await waitUntil("a lease is held", 5_000, () => holdsLease(old));
+
+      old.pause();
+      const value = `new-${round}`;
+      await waitUntil(
+        "the others elect and take a write",
+        HEALED_WITHIN_MS,
+        async () => (await put(others[0]!, "x", value)).status === 200,
+      );
+      // These reach the old leader's sockets while it is stopped: the first thing that it sees when
+      // it goes on, before it can have heard of the new term, unless it asks somebody.
+      const reads = Array.from({ length: 8 }, () => get(old, "x", query));
+      old.resume();
+      for (const reply of await Promise.all(reads)) {
+        if (reply.status === 200) expect(reply.body).toBe(value);
+        else expectRefused(reply, ["NO_LEADER", "TIMEOUT"]);
+      }
+      await waitUntil("the old leader follows", HEALED_WITHIN_MS, async () => {
+        const reply = await get(old, "x", query);
+        if (reply.status === 200) expect(reply.body).toBe(value);
+        return reply.status === 200;
+      });
     }
-    await waitUntil("the old leader follows", HEALED_WITHIN_MS, async () => {
-      const reply = await get(old, "x");
-      if (reply.status === 200) expect(reply.body).toBe(value);
-      return reply.status === 200;
-    });
-  }
-  expectLinearizable(await load.stop(), cluster.directory);
-});
+    expectLinearizable(await load.stop(), cluster.directory);
+  },
+);
 
-async function started(context: TestContext): Promise<Cluster> {
+async function holdsLease(member: Member): Promise<boolean> {
+  const reply = await askForReply({ port: member.httpPort, method: "GET", path: "/status" });
+  const lease = jsonOf(reply)["lease"] as { readonly forMs: number | null };
+  return lease.forMs !== null;
+}
+
+async function started(context: TestContext, args: readonly string[] = []): Promise<Cluster> {
   const cluster = await Cluster.make(context, {
     members: 3,
     electionTimeoutMs: ELECTION_TIMEOUT_MS,
+    args,
   });
   await cluster.start();
   return cluster;
 }
 
-function startLoad(context: TestContext, cluster: Cluster, seed: number): Load {
+// eslint-disable-next-line max-params -- what differs between the tests
+function startLoad(context: TestContext, cluster: Cluster, seed: number, readQuery = ""): Load {
   const ports = cluster.httpPorts;
   return new Load(context, {
     ports,
@@ -122,6 +139,7 @@ function startLoad(context: TestContext, cluster: Cluster, seed: number): Load {
     seed,
     timeoutMs: CLIENT_TIMEOUT_MS,
     thinkMs: 10,
+    readQuery,
   });
 }
 
@@ -129,9 +147,8 @@ function put(member: Member, key: string, value: string): Promise<Reply & { type
   return askForReply({ port: member.httpPort, method: "PUT", path: `/kv/${key}`, body: value });
 }
 
-function get(member: Member, key: string, local = false): Promise<Reply & { type: "reply" }> {
-  const path = `/kv/${key}${local ? "?local=true" : ""}`;
-  return askForReply({ port: member.httpPort, method: "GET", path });
+function get(member: Member, key: string, query = ""): Promise<Reply & { type: "reply" }> {
+  return askForReply({ port: member.httpPort, method: "GET", path: `/kv/${key}${query}` });
 }
 
 const STATUS_OF: Readonly<Record<string, number>> = {

@@ -31,6 +31,7 @@ export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
     leaderAddress: "127.0.0.1:9092",
     isLeader: false,
     leaderForMs: undefined,
+    leaseForMs: undefined,
     commit: 9,
     applied: 9,
     startIndex: 0,
@@ -52,6 +53,7 @@ export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
     uncommittedBytes: 0,
     tailBytes: 0,
     turnDelayMaxMs: 0,
+    stalls: 0,
     ...change,
   };
 }

@@ -32,16 +32,24 @@ export type Answer =
   | { readonly outcome: "done"; readonly output: KeyValueOutput }
   | { readonly outcome: "not-done" | "unknown"; readonly reason: string };
 
+/** How an operation is asked for. */
+export interface Terms {
+  readonly timeoutMs: number;
+  /** Parameters of reads, as `?consistency=lease`. */
+  readonly readQuery?: string;
+}
+
 /** Performs an operation on the member whose HTTP port is given. */
 export async function perform(
   port: number,
   key: string,
   input: KeyValueInput,
-  timeoutMs: number,
+  { timeoutMs, readQuery = "" }: Terms,
 ): Promise<Answer> {
+  const query = input.type === "read" ? readQuery : "";
   const reply = await ask({
     port,
-    path: `/kv/${encodeURIComponent(key)}`,
+    path: `/kv/${encodeURIComponent(key)}${query}`,
     timeoutMs,
     ...ofInput(input),
   });

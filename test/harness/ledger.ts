@@ -106,7 +106,7 @@ export class Ledger {
 
   async #one(port: number, timeoutMs: number): Promise<boolean> {
     const key = `${PREFIX}${String(++this.#number).padStart(8, "0")}`;
-    const answer = await perform(port, key, { type: "put", value: valueOf(key) }, timeoutMs);
+    const answer = await perform(port, key, { type: "put", value: valueOf(key) }, { timeoutMs });
     if (answer.outcome === "done") {
       if (answer.output.type !== "ok") throw new Error(`a write ended as ${answer.output.type}`);
       this.#acknowledged.set(key, answer.output.revision!);

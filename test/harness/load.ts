@@ -24,6 +24,8 @@ export interface LoadOptions {
   readonly timeoutMs: number;
   /** Between two operations of a client: keeps the history at a size that is quickly checked. */
   readonly thinkMs: number;
+  /** Parameters of reads, as `?consistency=lease`; they have to be linearizable. */
+  readonly readQuery?: string;
 }
 
 /** What happened, beside the history. */
@@ -61,7 +63,7 @@ export class Load {
   }
 
   async #run(number: number): Promise<void> {
-    const { ports, keys, seed, timeoutMs, thinkMs } = this.#options;
+    const { ports, keys, seed, timeoutMs, thinkMs, readQuery = "" } = this.#options;
     const random = new SeededRandom(seed * 1_000 + number);
     const revisions = new Map<string, number>();
     const client = `c${number}`;
@@ -70,7 +72,7 @@ export class Load {
       const input = draw(random, `${client}.${sequence}`, revisions.get(key));
       const port = ports[random.below(ports.length)]!;
       const callAt = performance.now();
-      const answer = await perform(port, key, input, timeoutMs);
+      const answer = await perform(port, key, input, { timeoutMs, readQuery });
       this.#record({ client, key, input, callAt }, answer);
       const heard =
         answer.outcome === "done" && "revision" in answer.output ? answer.output : undefined;

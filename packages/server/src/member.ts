@@ -84,6 +84,8 @@ function replicaOptions(
     electionTimeoutMs: config.electionTimeoutMs,
     heartbeatIntervalMs: config.heartbeatIntervalMs,
     callTimeoutMs: config.callTimeoutMs,
+    leaseReads: config.leaseReads,
+    clockDriftBoundPpm: config.clockDriftBoundPpm,
     segmentBytes: config.segmentBytes,
     commandBytesMax: commandBytesMax(config),
   };

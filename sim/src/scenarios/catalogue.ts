@@ -10,6 +10,7 @@ import { scenarios as identity } from "./issues-identity.ts";
 import { scenarios as reads } from "./issues-reads.ts";
 import { scenarios as replication } from "./issues-replication.ts";
 import { scenarios as votes } from "./issues-votes.ts";
+import { scenarios as freshness } from "./freshness.ts";
 import { scenarios as lateAnswers } from "./late-answers.ts";
 import { scenarios as logRecovery } from "./log-recovery.ts";
 import { scenarios as stability } from "./stability.ts";
@@ -23,6 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...commit,
   ...replication,
   ...reads,
+  ...freshness,
   ...disk,
   ...identity,
   ...calls,

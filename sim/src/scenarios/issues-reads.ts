@@ -43,7 +43,7 @@ export const scenarios: readonly Scenario[] = [
  * n1 leads without noticing that n2, or n3 of five, has been elected: all it hears are answers to
  * old heartbeats, one now and then. Returns the rule that keeps the rest of them.
  */
-async function deposeUnnoticed(
+export async function deposeUnnoticed(
   d: Director,
   next: "n2" | "n3",
   withN1: readonly string[] = ["n1"],

@@ -40,6 +40,8 @@ export interface SoloStart {
   readonly commit?: number;
   /** Default: that of the last entry. */
   readonly term?: number;
+  /** Default false. */
+  readonly leaseReads?: boolean;
 }
 
 /** A core and everything that it said. */
@@ -64,6 +66,8 @@ export class Solo {
       uncommittedBytesMax: 1_048_576,
       tailBytesMax: 1_048_576,
       readsMax: 64,
+      leaseReads: start.leaseReads ?? false,
+      clockDriftBoundPpm: 10_000,
       checksum: crc32,
       random: new SeededRandom(1),
       startNonce: 1_000,

@@ -37,6 +37,10 @@ export interface RaftOptions {
   readonly tailBytesMax: number;
   /** Waiting reads beyond this are refused. */
   readonly readsMax: number;
+  /** Whether a leader keeps a lease; see lease.ts for what that rests on. */
+  readonly leaseReads: boolean;
+  /** How far the rate of any member's clock may be from that of real time, at most. */
+  readonly clockDriftBoundPpm: number;
   readonly checksum: Checksum;
   readonly random: Random;
   /**
@@ -115,6 +119,8 @@ export interface RaftStatus {
   readonly leaderSinceMs: number | undefined;
   /** Leads, and has committed an entry of its own term. */
   readonly ready: boolean;
+  /** When the lease ends; undefined where none is held as of the newest input. */
+  readonly leaseEndMs: number | undefined;
   readonly commit: number;
   readonly applied: number;
   readonly persisted: number;
@@ -138,9 +144,10 @@ export interface RaftInputs {
   propose(nowMs: number, entries: PackedEntries): ProposeResult;
   /**
    * Asks for an index that is safe to read at; the answer comes in `Output.reads` with `context`,
-   * exactly once. False: refused because too many reads wait already.
+   * exactly once. With `byLease` the leader's lease may answer, where one is held. False: refused
+   * because too many reads wait already.
    */
-  readIndex(nowMs: number, context: number): boolean;
+  readIndex(nowMs: number, context: number, byLease?: boolean): boolean;
   /** All writes of outputs up to `output` are durable. Late and repeated calls are harmless. */
   persisted(nowMs: number, output: number): void;
   /** Committed entries up to `index` were applied. */

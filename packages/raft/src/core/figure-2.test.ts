@@ -163,7 +163,7 @@ describe("Figure 2, Rules for Servers: all", () => {
         hintTerm: 0,
       },
       { type: "heartbeat-response", term: 7, round: 0 },
-      { type: "read-index-request", term: 7, token: 1 },
+      { type: "read-index-request", term: 7, token: 1, byLease: false },
       { type: "read-index-response", term: 7, token: 1, ok: false, index: 0 },
       { type: "pre-vote-response", term: 7, granted: false },
       { type: "heartbeat", term: 7, commit: 0, round: 0 },

@@ -34,6 +34,8 @@ export function raftOptions(id: MemberId, overrides: Partial<RaftOptions> = {}):
     uncommittedBytesMax: 67_108_864,
     tailBytesMax: 33_554_432,
     readsMax: 1_024,
+    leaseReads: false,
+    clockDriftBoundPpm: 10_000,
     checksum: crc32,
     random: new SeededRandom(1),
     startNonce: 1_000,

@@ -91,6 +91,8 @@ export interface ReadIndexRequest {
   readonly term: number;
   /** Made fresh for every attempt, unique across restarts of the asker. */
   readonly token: number;
+  /** The leader may answer by its lease; else, and where it holds none, by a round. */
+  readonly byLease: boolean;
 }
 
 /** The index that is safe to read at, or that there is none. */

@@ -95,7 +95,7 @@ describe("what waits", () => {
       ...solo.step("n2", append({ term: 4 })),
       ...solo.step("n3", { type: "pre-vote", term: 2, lastIndex: 0, lastTerm: 0 }),
       ...solo.step("n3", { ...vote, term: 3 }),
-      ...solo.step("n3", { type: "read-index-request", term: 5, token: 1 }),
+      ...solo.step("n3", { type: "read-index-request", term: 5, token: 1, byLease: false }),
     ];
     expect(messages.map((m) => [m.message.type, m.after])).toEqual([
       ["heartbeat-response", 0],

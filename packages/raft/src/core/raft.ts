@@ -7,6 +7,7 @@
  *   append.ts       the follower's side of replication           commit.ts     the commit index
  *   replicate.ts    the leader's side                            propose.ts    appending as leader
  *   read-index.ts   linearizable reads                           timing.ts     time and deadlines
+ *   lease.ts        reads without a round
  *   entry-log.ts    terms and configurations of the log          progress.ts   one peer
  *   persistence.ts  what is durable                              quorum.ts     majorities
  *   take-output.ts  the next output                              state.ts      all of it as one
@@ -35,6 +36,7 @@ import {
 } from "./election.ts";
 import type { EntryBatch, PackedEntries } from "./entry.ts";
 import { violated } from "./invariants.ts";
+import { leaseEndMs } from "./lease.ts";
 import type { Message } from "./message.ts";
 import type { LoadRequest, Output } from "./output.ts";
 import { propose } from "./propose.ts";
@@ -89,9 +91,9 @@ export class Raft implements RaftInputs {
     return propose(this.state, entries);
   }
 
-  readIndex(nowMs: number, context: number): boolean {
+  readIndex(nowMs: number, context: number, byLease = false): boolean {
     advanceTime(this.state, nowMs);
-    return addRead(this.state, context);
+    return addRead(this.state, context, byLease);
   }
 
   persisted(nowMs: number, output: number): void {
@@ -198,6 +200,7 @@ function dispatchAnswer(state: RaftState, from: MemberId, message: Answer): void
 function statusOf(state: RaftState): RaftStatus {
   const { log, role, id, term, leader, commit, applied, ready } = state;
   const isLeader = role === "leader";
+  const endMs = leaseEndMs(state);
   return {
     id,
     role,
@@ -205,6 +208,7 @@ function statusOf(state: RaftState): RaftStatus {
     leader,
     leaderSinceMs: isLeader ? state.leaderSinceMs : undefined,
     ready,
+    leaseEndMs: endMs > state.nowMs ? endMs : undefined,
     commit,
     applied,
     persisted: state.persistence.stableIndex,

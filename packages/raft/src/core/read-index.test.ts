@@ -153,7 +153,7 @@ describe("rounds of the leader", () => {
     const solo = leader();
     read(solo, 1);
     read(solo, 2);
-    solo.step("n3", { type: "read-index-request", term: 1, token: 5 });
+    solo.step("n3", { type: "read-index-request", term: 1, token: 5, byLease: false });
     solo.step("n2", { type: "heartbeat-response", term: 4, round: 0 });
     expect(ended(solo)).toEqual([
       { context: 1, index: 0, status: "leadership-lost" },
@@ -165,9 +165,9 @@ describe("rounds of the leader", () => {
   test("more than readsMax are refused, local and remote ones together", () => {
     const solo = leader({ raft: { readsMax: 2 } });
     expect(read(solo, 1)).toBe(true);
-    solo.step("n2", { type: "read-index-request", term: 1, token: 5 });
+    solo.step("n2", { type: "read-index-request", term: 1, token: 5, byLease: false });
     expect(read(solo, 3)).toBe(false);
-    solo.step("n3", { type: "read-index-request", term: 1, token: 6 });
+    solo.step("n3", { type: "read-index-request", term: 1, token: 6, byLease: false });
     expect(solo.sent("read-index-response", "n3")).toMatchObject([{ ok: false }]);
   });
 });
@@ -296,7 +296,7 @@ describe("requests of followers", () => {
   test("the leader answers one request per member and round; a newer one replaces one that waits", () => {
     const solo = leader();
     const request = (token: number): void => {
-      solo.step("n3", { type: "read-index-request", term: 1, token });
+      solo.step("n3", { type: "read-index-request", term: 1, token, byLease: false });
     };
     request(1);
     request(2);
@@ -311,11 +311,11 @@ describe("requests of followers", () => {
 
   test("who does not lead, or leads another term, says no; so it does to strangers", () => {
     const solo = follower();
-    solo.step("n3", { type: "read-index-request", term: 1, token: 4 });
+    solo.step("n3", { type: "read-index-request", term: 1, token: 4, byLease: false });
     expect(solo.sent("read-index-response", "n3")).toMatchObject([{ token: 4, ok: false }]);
     const other = leader();
-    other.step("n3", { type: "read-index-request", term: 0, token: 5 });
-    other.step("stranger", { type: "read-index-request", term: 1, token: 6 });
+    other.step("n3", { type: "read-index-request", term: 0, token: 5, byLease: false });
+    other.step("stranger", { type: "read-index-request", term: 1, token: 6, byLease: false });
     expect(other.sent("read-index-response")).toMatchObject([{ ok: false }, { ok: false }]);
   });
 });

@@ -16,11 +16,15 @@
  * repeated with a fresh one every heartbeat interval, and since the reads it is made for stay the
  * same, the answer to any of its tokens will do.
  *
+ * A read that permits it is answered by the leader's lease where one is held (lease.ts), without a
+ * round. A follower says so in its request if that holds for all reads that it is made for.
+ *
  * Every read ends: with an index, with `leadership-lost`, or, while no leader is known, with
  * `no-leader` no later than T after the leader was lost or the read arrived.
  */
 import type { MemberId } from "./configuration.ts";
 import { violated } from "./invariants.ts";
+import { leaseIndex, openRound } from "./lease.ts";
 import type { ReadIndexRequest, ReadIndexResponse } from "./message.ts";
 import type { ReadOutcome } from "./output.ts";
 import type { Progress } from "./progress.ts";
@@ -29,9 +33,14 @@ import type { RaftState } from "./state.ts";
 import { send } from "./state.ts";
 
 /** Takes a read in; false where too many wait already. */
-export function addRead(state: RaftState, context: number): boolean {
+export function addRead(state: RaftState, context: number, byLease: boolean): boolean {
+  const index = byLease ? leaseIndex(state) : undefined;
+  if (index !== undefined) {
+    finishRead(state, context, index, "ok");
+    return true;
+  }
   if (state.reads.size >= state.options.readsMax) return false;
-  state.reads.add(context, state.nowMs);
+  state.reads.add(context, state.nowMs, byLease);
   return true;
 }
 
@@ -46,6 +55,11 @@ export function handleReadRequest(
   const hasRoom = reads.remoteWaiting.has(from) || reads.size < state.options.readsMax;
   if (state.role !== "leader" || message.term !== state.term || !isKnown || !hasRoom) {
     answer(state, from, message.token, undefined);
+    return;
+  }
+  const index = message.byLease ? leaseIndex(state) : undefined;
+  if (index !== undefined) {
+    answer(state, from, message.token, index);
     return;
   }
   // One per member: a newer request replaces one that no round has taken up yet.
@@ -133,7 +147,7 @@ function runRounds(state: RaftState): void {
     }
     if (!state.ready || !reads.hasWaiting) return;
     reads.startAttempt();
-    reads.round++;
+    openRound(state);
     reads.roundIndex = state.commit;
     state.roundDue = true;
     if (reads.roundIndex < state.noopIndex) {
@@ -151,7 +165,8 @@ function ask(state: RaftState): void {
   if (!isRepeated) reads.firstToken = token;
   reads.lastToken = token;
   reads.askedMs = state.nowMs;
-  send(state, state.leader!, { type: "read-index-request", term: state.term, token });
+  const byLease = reads.isAttemptByLease;
+  send(state, state.leader!, { type: "read-index-request", term: state.term, token, byLease });
 }
 
 /** Answers another member's request; without an index the request failed. */
@@ -172,5 +187,6 @@ function finishRead(
   index: number,
   status: ReadOutcome["status"],
 ): void {
+  state.reads.byLease.delete(context);
   state.outcomes.push({ context, index, status });
 }

@@ -15,6 +15,8 @@ export class ReadQueue {
   /** Part of the outstanding attempt. */
   sent: number[] = [];
   sentSinceMs: number[] = [];
+  /** Those among all of these that a lease may answer. */
+  readonly byLease: Set<number> = new Set();
   /** Leader: other members that wait, at most one token of each. */
   readonly remoteWaiting: Map<MemberId, number> = new Map();
   readonly remoteSent: Map<MemberId, number> = new Map();
@@ -41,9 +43,15 @@ export class ReadQueue {
     return this.waiting.length > 0 || this.remoteWaiting.size > 0;
   }
 
-  add(context: number, nowMs: number): void {
+  add(context: number, nowMs: number, byLease: boolean): void {
     this.waiting.push(context);
     this.waitingSinceMs.push(nowMs);
+    if (byLease) this.byLease.add(context);
+  }
+
+  /** Whether a lease may answer everything in the outstanding attempt. */
+  get isAttemptByLease(): boolean {
+    return this.byLease.size > 0 && this.sent.every((context) => this.byLease.has(context));
   }
 
   /** Everybody who waits becomes part of a new attempt. */

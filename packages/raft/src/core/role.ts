@@ -14,6 +14,7 @@
  */
 import type { Incarnation, MemberId } from "./configuration.ts";
 import { violated } from "./invariants.ts";
+import { dropLease } from "./lease.ts";
 import type { Role } from "./output.ts";
 import { appendNoop, syncProgress } from "./propose.ts";
 import { endLeaderReads, forgetRequest } from "./read-index.ts";
@@ -73,6 +74,7 @@ export function becomeLeader(state: RaftState, reason: string): void {
   syncProgress(state);
   state.heartbeatDeadlineMs = state.nowMs + state.options.heartbeatIntervalMs;
   state.reads.round = 0;
+  state.lease.begin();
   appendNoop(state);
 }
 
@@ -141,4 +143,5 @@ function leaveLeadership(state: RaftState): void {
   state.heartbeatDue = false;
   state.roundDue = false;
   state.loads.length = 0;
+  dropLease(state, "until-next-round");
 }

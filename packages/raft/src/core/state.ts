@@ -4,7 +4,7 @@
  * There is no behaviour here beyond putting messages and events aside for the next output. Who may
  * change what: term, vote, role and leader change in role.ts alone; commit in commit.ts; the log
  * and what is durable in propose.ts (leader) and append.ts (follower); progress in replicate.ts;
- * reads in read-index.ts. The invariants that are asserted on all of it are listed in
+ * reads in read-index.ts and lease.ts. The invariants that are asserted on all of it are listed in
  * invariants.ts.
  */
 import type { Configuration, Incarnation, MemberId } from "./configuration.ts";
@@ -12,6 +12,7 @@ import { isVoter, memberOf } from "./configuration.ts";
 import type { RaftOptions, RecoveredGroup } from "./contract.ts";
 import { EntryLog } from "./entry-log.ts";
 import { violated } from "./invariants.ts";
+import { Lease } from "./lease.ts";
 import type { Message } from "./message.ts";
 import type { CoreEvent, LoadRequest, ReadOutcome, Role, Vote } from "./output.ts";
 import { Persistence } from "./persistence.ts";
@@ -38,6 +39,7 @@ export class RaftState {
   readonly log: EntryLog;
   readonly persistence: Persistence;
   readonly reads: ReadQueue = new ReadQueue();
+  readonly lease: Lease = new Lease();
   readonly uncommitted: UncommittedBytes = new UncommittedBytes();
 
   /** Time of the newest input. */

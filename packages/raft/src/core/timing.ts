@@ -5,10 +5,12 @@
  * was not running: it was paused, or its event loop was blocked. What a leader said meanwhile may
  * be waiting to be read, so the silence proves nothing and the election timer starts anew instead
  * of firing. For that to be told from an idle member, one that does not lead asks to be woken every
- * T/4. A leader gets no such grace: it must not go on leading on the strength of a pause.
+ * T/4. A leader gets no such grace: it must not go on leading on the strength of a pause, and its
+ * lease is over.
  */
 import { quorumDeadlineMs, tickCheckQuorum, tickElection } from "./election.ts";
 import { violated } from "./invariants.ts";
+import { dropLease, renewLease } from "./lease.ts";
 import { readsDeadlineMs, requestDeadlineMs, tickReads } from "./read-index.ts";
 import { restartElectionTimer } from "./role.ts";
 import type { RaftState } from "./state.ts";
@@ -18,9 +20,9 @@ export function advanceTime(state: RaftState, nowMs: number): void {
   const gapMs = nowMs - state.nowMs;
   if (!(gapMs >= 0)) violated("time-monotone", `${state.nowMs} ms, now ${nowMs} ms.`);
   state.nowMs = nowMs;
-  if (gapMs > state.options.electionTimeoutMs / 2 && state.role !== "leader") {
-    restartElectionTimer(state);
-  }
+  if (gapMs <= state.options.electionTimeoutMs / 2) return;
+  if (state.role === "leader") dropLease(state, "until-next-round");
+  else restartElectionTimer(state);
 }
 
 /** Does what is due. */
@@ -57,4 +59,5 @@ function tickHeartbeat(state: RaftState): void {
   if (state.role !== "leader" || state.nowMs < state.heartbeatDeadlineMs) return;
   state.heartbeatDeadlineMs = state.nowMs + state.options.heartbeatIntervalMs;
   state.heartbeatDue = true;
+  renewLease(state);
 }

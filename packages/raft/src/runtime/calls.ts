@@ -138,10 +138,13 @@ export class WriteCall extends Call {
 /** A read that waits for an index that is safe to read at. */
 export class ReadCall extends Call {
   readonly query: unknown;
+  /** The leader's lease will do. */
+  readonly byLease: boolean;
 
-  constructor(calls: Calls, start: CallStart, query: unknown) {
+  constructor(calls: Calls, start: CallStart, query: unknown, byLease = false) {
     super(calls, start);
     this.query = query;
+    this.byLease = byLease;
     calls.reads++;
   }
 

@@ -220,6 +220,8 @@ function makeCore(
     uncommittedBytesMax: LIMITS.uncommittedBytesMax,
     tailBytesMax: LIMITS.tailBytesMax,
     readsMax: LIMITS.pendingReadsMax,
+    leaseReads: options.leaseReads,
+    clockDriftBoundPpm: options.clockDriftBoundPpm,
     checksum: ports.checksum,
     random: ports.random,
     startNonce,

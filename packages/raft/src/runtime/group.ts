@@ -83,10 +83,14 @@ export class Group {
 
   constructor(context: GroupContext) {
     this.#context = context;
-    const { electionTimeoutMs, heartbeatIntervalMs } = context.options;
+    const { electionTimeoutMs, heartbeatIntervalMs, clockDriftBoundPpm } = context.options;
     // Nobody is elected in the first T after a start; the first calls wait for that.
     this.#leaderLostMs = context.clock.nowMs() + 1.5 * electionTimeoutMs;
-    this.#reads = new Reads({ machine: context.machine, wake: () => context.wake() });
+    this.#reads = new Reads({
+      machine: context.machine,
+      clockDriftBoundPpm,
+      wake: () => context.wake(),
+    });
     this.#writes = new Writes({
       id: context.id,
       nonce: context.startNonce,
@@ -177,6 +181,11 @@ export class Group {
     else this.#context.wake();
   }
 
+  /** Whether what is applied here was all there was, so long before `nowMs` at the earliest. */
+  isFresh(nowMs: number, maxStalenessMs: number): boolean {
+    return this.#reads.isFresh(nowMs, maxStalenessMs);
+  }
+
   /** Answers from the machine as it is. */
   answer(call: ReadCall): void {
     this.#reads.answer(call);
@@ -230,8 +239,10 @@ export class Group {
     for (const load of this.#loads.splice(0)) load(nowMs);
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
-    const context = this.#reads.ask(nowMs, engine.core);
-    if (context !== undefined) this.#trace.record(nowMs, "read-index", context);
+    const byRound = this.#reads.ask(nowMs, engine.core, false);
+    if (byRound !== undefined) this.#trace.record(nowMs, "read-index", byRound);
+    const byLease = this.#reads.ask(nowMs, engine.core, true);
+    if (byLease !== undefined) this.#trace.record(nowMs, "read-index by lease", byLease);
   }
 
   /** Takes the core's outputs: sends, keeps, answers. */

@@ -73,6 +73,8 @@ export class Host implements TransportHandler {
   #hasWaited = false;
   /** The longest delay of a turn so far. */
   turnDelayMaxMs = 0;
+  /** Turns that came later than half an election timeout. */
+  stalls = 0;
 
   constructor(parts: HostParts) {
     this.#parts = parts;
@@ -329,6 +331,7 @@ export class Host implements TransportHandler {
   #measure(dueMs: number): void {
     const delayMs = this.#parts.clock.nowMs() - dueMs;
     if (delayMs > this.turnDelayMaxMs) this.turnDelayMaxMs = delayMs;
+    if (delayMs > this.#parts.electionTimeoutMs / 2) this.stalls++;
   }
 
   #who(): Peering {

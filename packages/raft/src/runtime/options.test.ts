@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { QuorateError } from "../util/error.ts";
-import { resolveOptions, timeoutOf } from "./options.ts";
+import { readTermsOf, resolveOptions, timeoutOf } from "./options.ts";
 import type { ReplicaOptions } from "./replica.ts";
 import { Counter } from "./world-harness.ts";
 
@@ -35,6 +35,8 @@ describe("options", () => {
       electionTimeoutMs: 1_000,
       heartbeatIntervalMs: 100,
       callTimeoutMs: 5_000,
+      leaseReads: false,
+      clockDriftBoundPpm: 10_000,
       segmentBytes: 16_777_216,
       commandBytesMax: 2_097_152,
     });
@@ -69,6 +71,8 @@ describe("options", () => {
     [{ electionTimeoutMs: 100.5 }, /electionTimeoutMs must be an integer/],
     [{ heartbeatIntervalMs: 251 }, /from 1 to 250 \(a quarter of electionTimeoutMs\), not 251/],
     [{ callTimeoutMs: Number.NaN }, /callTimeoutMs .* not NaN/],
+    [{ leaseReads: "yes" }, /leaseReads must be true or false/],
+    [{ clockDriftBoundPpm: 200_001 }, /clockDriftBoundPpm must be an integer from 0 to 200000/],
     [{ segmentBytes: 1_000 }, /segmentBytes must be an integer from 1048576/],
     [{ commandBytesMax: 5_000_000 }, /commandBytesMax .* \(a quarter of segmentBytes/],
   ])("%j is refused", (part, message) => {
@@ -81,5 +85,20 @@ describe("options", () => {
     expect(timeoutOf({ timeoutMs: 0.5 }, 700)).toBe(0.5);
     expect(() => timeoutOf({ timeoutMs: -1 }, 700)).toThrow("timeoutMs must be a number from 0");
     expect(() => timeoutOf({ timeoutMs: Number.POSITIVE_INFINITY }, 700)).toThrow("timeoutMs");
+  });
+
+  test("a read says how old its answer may be in one way", () => {
+    const none = { maxStalenessMs: undefined };
+    expect(readTermsOf(undefined)).toEqual({ consistency: "linearizable", ...none });
+    expect(readTermsOf({ consistency: "lease" })).toEqual({ consistency: "lease", ...none });
+    const stale = { consistency: "linearizable", maxStalenessMs: 0.5 };
+    expect(readTermsOf({ maxStalenessMs: 0.5 })).toEqual(stale);
+    const byLease = { consistency: "lease", maxStalenessMs: 7 } as const;
+    expect(readTermsOf(byLease)).toEqual(byLease);
+    for (const consistency of ["linearizable", "local"] as const) {
+      expect(() => readTermsOf({ consistency, maxStalenessMs: 1 })).toThrow("goes alone");
+    }
+    expect(() => readTermsOf({ maxStalenessMs: -1 })).toThrow("maxStalenessMs must be a number");
+    expect(() => readTermsOf({ consistency: "odd" as never })).toThrow("consistency must be");
   });
 });

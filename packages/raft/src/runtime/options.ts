@@ -6,7 +6,13 @@ import { isMemberId } from "../core/configuration.ts";
 import type { MemberId } from "../core/configuration.ts";
 import { parseAddress } from "../util/address.ts";
 import { QuorateError } from "../util/error.ts";
-import type { CallOptions, ReplicaOptions, StartOptions, StaticMember } from "./replica.ts";
+import type {
+  CallOptions,
+  ReadOptions,
+  ReplicaOptions,
+  StartOptions,
+  StaticMember,
+} from "./replica.ts";
 
 /** The part of the options that the engine works with; everything is decided. */
 export interface EngineOptions {
@@ -19,6 +25,8 @@ export interface EngineOptions {
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   readonly callTimeoutMs: number;
+  readonly leaseReads: boolean;
+  readonly clockDriftBoundPpm: number;
   readonly segmentBytes: number;
   readonly commandBytesMax: number;
 }
@@ -26,6 +34,8 @@ export interface EngineOptions {
 const MIB = 1_048_576;
 const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 const MEMBERS_MAX = 255;
+/** A clock that is wrong by a fifth is no clock. */
+const CLOCK_DRIFT_MAX_PPM = 200_000;
 const COMMAND_BYTES_MAX = 16 * MIB;
 const WILDCARDS: readonly string[] = ["0.0.0.0", "::", "::0", "0:0:0:0:0:0:0:0"];
 
@@ -51,6 +61,7 @@ export function resolveOptions<C, Q>(options: ReplicaOptions<C, Q>): EngineOptio
     advertise,
     dataDir: text(options.dataDir, "dataDir"),
     start,
+    leaseReads: flag(options.leaseReads ?? false, "leaseReads"),
     ...numbers(options),
   };
 }
@@ -62,12 +73,46 @@ export function timeoutOf(options: CallOptions | undefined, callTimeoutMs: numbe
   return bounded(timeoutMs, "timeoutMs", { min: 0, max: TIMEOUT_MAX_MS, fraction: true });
 }
 
-function numbers<C, Q>(
-  options: ReplicaOptions<C, Q>,
-): Pick<
+/** What kinds of reads there are, the default first. */
+export const CONSISTENCIES = ["linearizable", "lease", "local"] as const;
+
+/** How fresh a read is to be. */
+export interface ReadTerms {
+  readonly consistency: (typeof CONSISTENCIES)[number];
+  readonly maxStalenessMs: number | undefined;
+}
+
+/** What the options of a read say together; throws OPTION_INVALID. */
+export function readTermsOf(options: ReadOptions | undefined): ReadTerms {
+  const consistency = options?.consistency ?? "linearizable";
+  if (!CONSISTENCIES.includes(consistency)) {
+    throw invalid(
+      `consistency must be "linearizable", "lease" or "local", not ${consistency as string}`,
+    );
+  }
+  const given = options?.maxStalenessMs;
+  if (given === undefined) return { consistency, maxStalenessMs: undefined };
+  if (options?.consistency !== undefined && consistency !== "lease") {
+    throw invalid(
+      `maxStalenessMs goes alone or with consistency "lease", not with "${consistency}": that ` +
+        `says already how old an answer may be`,
+    );
+  }
+  const bounds = { min: 0, max: TIMEOUT_MAX_MS, fraction: true };
+  return { consistency, maxStalenessMs: bounded(given, "maxStalenessMs", bounds) };
+}
+
+type Numbers = Pick<
   EngineOptions,
-  "electionTimeoutMs" | "heartbeatIntervalMs" | "callTimeoutMs" | "segmentBytes" | "commandBytesMax"
-> {
+  | "electionTimeoutMs"
+  | "heartbeatIntervalMs"
+  | "callTimeoutMs"
+  | "clockDriftBoundPpm"
+  | "segmentBytes"
+  | "commandBytesMax"
+>;
+
+function numbers<C, Q>(options: ReplicaOptions<C, Q>): Numbers {
   const electionTimeoutMs = bounded(options.electionTimeoutMs ?? 1_000, "electionTimeoutMs", {
     min: 50,
     max: 60_000,
@@ -80,6 +125,10 @@ function numbers<C, Q>(
   const callTimeoutMs = bounded(options.callTimeoutMs ?? 5_000, "callTimeoutMs", {
     min: 1,
     max: TIMEOUT_MAX_MS,
+  });
+  const clockDriftBoundPpm = bounded(options.clockDriftBoundPpm ?? 10_000, "clockDriftBoundPpm", {
+    min: 0,
+    max: CLOCK_DRIFT_MAX_PPM,
   });
   const wantedBytes = bounded(options.segmentBytes ?? 16 * MIB, "segmentBytes", {
     min: MIB,
@@ -97,6 +146,7 @@ function numbers<C, Q>(
     electionTimeoutMs,
     heartbeatIntervalMs,
     callTimeoutMs,
+    clockDriftBoundPpm,
     segmentBytes,
     commandBytesMax,
   };
@@ -165,6 +215,11 @@ function checkId(id: unknown, name = "id"): MemberId {
 
 function text(value: unknown, name: string): string {
   if (typeof value !== "string" || value === "") throw invalid(`${name} must be a string`);
+  return value;
+}
+
+function flag(value: unknown, name: string): boolean {
+  if (typeof value !== "boolean") throw invalid(`${name} must be true or false`);
   return value;
 }
 

@@ -13,6 +13,8 @@ import type { LeaderlessLimit } from "./writes.ts";
 /** What the reads need of their group. */
 export interface ReadsHooks {
   readonly machine: MachineHost<unknown>;
+  /** How far the rate of our clock may be from that of real time. */
+  readonly clockDriftBoundPpm: number;
   /** Asks for a turn. */
   wake(): void;
 }
@@ -30,10 +32,22 @@ export class Reads {
     this.#waiters.add(call);
   }
 
-  /** Asks for an index for everything that gathered; the context, where there was something. */
-  ask(nowMs: number, core: RaftInputs): number | undefined {
-    const context = this.#waiters.ask();
-    if (context === undefined || core.readIndex(nowMs, context)) return context;
+  /**
+   * Whether this member holds every write that had ended `maxStalenessMs` before `nowMs`. Our clock
+   * may have gone more slowly than time did.
+   */
+  isFresh(nowMs: number, maxStalenessMs: number): boolean {
+    const ageMs = nowMs - this.#waiters.freshMs;
+    return ageMs <= maxStalenessMs * (1 - this.#hooks.clockDriftBoundPpm / 1_000_000);
+  }
+
+  /**
+   * Asks for an index for everything that gathered and that a lease may answer, or may not; the
+   * context, where there was something.
+   */
+  ask(nowMs: number, core: RaftInputs, byLease: boolean): number | undefined {
+    const context = this.#waiters.ask(nowMs, byLease);
+    if (context === undefined || core.readIndex(nowMs, context, byLease)) return context;
     for (const call of this.#waiters.take(context)) {
       call.reject(new QuorateError("OVERLOADED", "too many reads wait for the leader"));
     }

@@ -8,7 +8,7 @@ import { QuorateError, messageOf } from "../util/error.ts";
 import { LeaderCall, ReadCall, WriteCall } from "./calls.ts";
 import type { CallStart } from "./calls.ts";
 import type { Engine } from "./engine.ts";
-import { timeoutOf } from "./options.ts";
+import { readTermsOf, timeoutOf } from "./options.ts";
 import type {
   CallOptions,
   ReadOptions,
@@ -78,21 +78,18 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
 
   read<Q extends Query>(query: Q, options?: ReadOptions): Promise<ResultOf<Q, Query>> {
     return new Promise((resolve, reject: Reject) => {
-      const consistency = options?.consistency ?? "linearizable";
-      if (consistency !== "linearizable" && consistency !== "local") {
-        throw new QuorateError(
-          "OPTION_INVALID",
-          `consistency must be "linearizable" or "local", not ${String(consistency)}`,
-        );
-      }
+      const { consistency, maxStalenessMs } = readTermsOf(options);
       this.#checkOpen();
       const start = this.#start(options, resolve as Resolve, reject);
       const { group } = this.#engine;
-      if (consistency === "linearizable" && !group.calls.hasRoomForRead()) {
+      const isAtHand =
+        consistency === "local" ||
+        (maxStalenessMs !== undefined && group.isFresh(start.startedMs, maxStalenessMs));
+      if (!isAtHand && !group.calls.hasRoomForRead()) {
         throw new QuorateError("OVERLOADED", "too many reads wait on this member");
       }
-      const call = new ReadCall(group.calls, start, query);
-      if (consistency === "local") group.answer(call);
+      const call = new ReadCall(group.calls, start, query, consistency === "lease");
+      if (isAtHand) group.answer(call);
       else group.addRead(call);
     });
   }

@@ -47,6 +47,19 @@ export interface ReplicaOptions<Command, Query> {
   readonly heartbeatIntervalMs?: number;
   /** Deadline of a call that names none, in ms. Default 5,000. */
   readonly callTimeoutMs?: number;
+  /**
+   * Whether this member, while it leads, keeps a lease and answers reads of consistency `lease` by
+   * it. Default false, since it is the one thing here that rests on clocks: a clock that goes wrong
+   * by more than `clockDriftBoundPpm`, or stands still while a virtual machine is suspended or
+   * moved, can make such a read old. `electionTimeoutMs` must be the same on every member.
+   */
+  readonly leaseReads?: boolean;
+  /**
+   * How far the rate of any member's monotonic clock may be from that of real time, in parts per
+   * million; leases and `maxStalenessMs` are shorter by as much. What time a clock shows does not
+   * matter. Default 10,000 (one per cent; quartz keeps 100); 0 to 200,000.
+   */
+  readonly clockDriftBoundPpm?: number;
   /** Bytes of one log segment. Default 16 MiB; 1 MiB to 1 GiB. */
   readonly segmentBytes?: number;
   /** Largest encoded command, in bytes. Default 2 MiB; at most a quarter of `segmentBytes`. */
@@ -65,9 +78,19 @@ export interface CallOptions {
 export interface ReadOptions extends CallOptions {
   /**
    * `linearizable` (default): sees every write that ended before the read began, whoever made it.
+   * `lease`: the same, without asking a majority while the leader holds a lease; so it rests on
+   * clocks (see `leaseReads`). Where no lease is held it is a linearizable read.
    * `local`: what this member has applied; never waits, may be old.
    */
-  readonly consistency?: "linearizable" | "local";
+  readonly consistency?: "linearizable" | "lease" | "local";
+  /**
+   * Sees at least every write that ended so many ms before the read began. Answered at once where
+   * this member knows that it is that fresh, because it asked for a read index so recently and has
+   * applied that far; else by a linearizable read, or one by lease if `consistency` says `lease`.
+   * Not together with another `consistency`. No clocks are compared; this member's own may be wrong
+   * by `clockDriftBoundPpm`.
+   */
+  readonly maxStalenessMs?: number;
 }
 
 /** Why and where a replica is. */
@@ -89,6 +112,8 @@ export interface ReplicaStatus {
   readonly isLeader: boolean;
   /** For how long this member has led, in ms; undefined unless it leads. */
   readonly leaderForMs: number | undefined;
+  /** How long its lease still lasts, in ms; undefined where it holds none. */
+  readonly leaseForMs: number | undefined;
   readonly commit: number;
   readonly applied: number;
   readonly startIndex: number;
@@ -108,6 +133,8 @@ export interface ReplicaStatus {
   readonly tailBytes: number;
   /** The longest delay of our own turns since opening, in ms. */
   readonly turnDelayMaxMs: number;
+  /** How often a turn came later than half an election timeout. */
+  readonly stalls: number;
 }
 
 /** A follower as its leader sees it. */
@@ -174,12 +201,13 @@ export interface Replica<Command, Query> extends AsyncDisposable {
    * Answers a query from this member's machine, by default linearizably: the read index travels,
    * the query does not.
    *
-   * @throws QuorateError NO_LEADER, OVERLOADED, TIMEOUT, ABORTED, QUERY_FAILED, CLOSED,
-   * REPLICA_FAILED.
+   * @throws QuorateError NO_LEADER, OVERLOADED, TIMEOUT, ABORTED, QUERY_FAILED, OPTION_INVALID,
+   * CLOSED, REPLICA_FAILED.
    * @example
    * ```ts
    * const total = await node.read({ type: "total" });
    * const old = await node.read({ type: "total" }, { consistency: "local" });
+   * const recent = await node.read({ type: "total" }, { maxStalenessMs: 500 });
    * ```
    */
   read<Q extends Query>(query: Q, options?: ReadOptions): Promise<ResultOf<Q, Query>>;

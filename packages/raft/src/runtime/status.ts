@@ -30,6 +30,7 @@ export function statusOf(engine: Engine): ReplicaStatus {
     isLeader: isRunning && raft?.role === "leader" && raft.ready,
     leaderForMs:
       isRunning && raft?.leaderSinceMs !== undefined ? nowMs - raft.leaderSinceMs : undefined,
+    leaseForMs: isRunning ? leftOf(raft?.leaseEndMs, nowMs) : undefined,
     ...positionsOf(raft),
     configuration,
     followers: (raft?.peers ?? []).map((peer) => followerOf(peer, configuration, nowMs)),
@@ -39,7 +40,12 @@ export function statusOf(engine: Engine): ReplicaStatus {
     pendingWrites: group.calls.writes,
     pendingReads: group.calls.reads,
     turnDelayMaxMs: host.turnDelayMaxMs,
+    stalls: host.stalls,
   };
+}
+
+function leftOf(endMs: number | undefined, nowMs: number): number | undefined {
+  return endMs !== undefined && endMs > nowMs ? endMs - nowMs : undefined;
 }
 
 type Positions = Pick<

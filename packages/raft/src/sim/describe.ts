@@ -35,7 +35,10 @@ export function describeMessage(message: PeerMessage): string {
     case "heartbeat-response":
       return `heartbeat-response term ${message.term}, round ${message.round}`;
     case "read-index-request":
-      return `read-index-request term ${message.term}, token ${message.token}`;
+      return (
+        `read-index-request term ${message.term}, token ${message.token}` +
+        (message.byLease ? ", by lease" : "")
+      );
     case "read-index-response": {
       const answer = message.ok ? `index ${message.index}` : "none";
       return `read-index-response term ${message.term}, token ${message.token}, ${answer}`;

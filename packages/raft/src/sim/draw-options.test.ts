@@ -46,6 +46,9 @@ describe("options drawn from a seed", () => {
     expect(streams).toBeLessThan(60);
     expect(runs.some(({ disk }) => disk.write.maxUs > 10_000)).toBe(true);
     expect(runs.some(({ disk }) => disk.write.maxUs < 500)).toBe(true);
+    const leases = runs.filter(({ leaseReads }) => leaseReads).length;
+    expect(leases).toBeGreaterThan(40);
+    expect(leases).toBeLessThan(80);
     const limits = new Set(runs.flatMap((run) => Object.keys(run.limits)));
     expect(limits.size).toBe(6);
     expect(runs.some((run) => Object.keys(run.limits).length === 0)).toBe(true);
@@ -123,6 +126,11 @@ function problemsOf(options: SimOptions): string[] {
   delay("disk.write", options.disk.write, 125 * timeoutMs);
   delay("disk.other", options.disk.other, 3_000);
   within("lateMaxUs", options.clock.lateMaxUs, [0, 500 * timeoutMs]);
+  const { rateSpreadPpm, driftBoundPpm } = options.clock;
+  within("driftBoundPpm", driftBoundPpm, [1_000, 100_000]);
+  within("rateSpreadPpm", rateSpreadPpm, [0, driftBoundPpm]);
+  within("leaseReadShare", options.clients.leaseReadShare, [0, 900]);
+  within("stalenessMaxMs", options.clients.stalenessMaxMs, [20, 3_000]);
   within("turnUs", options.clock.turnUs, [5, 100]);
   within("closed", options.clients.closed, [1, 8]);
   within("valueBytesMax", options.clients.valueBytesMax, [1, options.segmentBytes / 8]);

@@ -54,6 +54,9 @@ const FAST_MAX_US = 1_000;
 const SEGMENTS_PER_SECOND = { slow: 2, fast: 40 } as const;
 /** What a command takes beside its value. */
 const COMMAND_BYTES = 150;
+/** How far clocks may go wrong at all, and where leases rest on them. */
+const DRIFT_MAX_PPM = 100_000;
+const LEASE_DRIFTS_PPM: readonly number[] = [1_000, 10_000, 50_000, DRIFT_MAX_PPM];
 
 /** How hard clients work: few operations for long, or many for a short time. */
 interface Load {
@@ -92,22 +95,30 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
   const heartbeatShare = pick(random, [4, 8, 10, 10, 20]);
   const segmentBytes = pick(random, traits.segmentKib) * KIB;
   const faultyMs = between(random, 2_000, load.faultyMaxMs);
+  const leases = drawLeases(streams.stream("options leases"), traits);
   const drawing: Drawing = { traits, isQuiet, electionTimeoutMs };
   const limits = drawLimits(streams.stream("options limits"), traits);
   const network = drawNetwork(streams.stream("options network"), drawing);
   const disk = drawDisk(streams.stream("options disk"), drawing);
-  const clients = drawClients(streams.stream("options clients"), { traits, load, segmentBytes });
+  const clients = drawClients(streams.stream("options clients"), {
+    traits,
+    load,
+    segmentBytes,
+    leases,
+    staleness: drawStaleness(streams.stream("options staleness"), electionTimeoutMs),
+  });
   return {
     seed: seed >>> 0,
     members,
     electionTimeoutMs,
     heartbeatIntervalMs: Math.max(1, Math.floor(electionTimeoutMs / heartbeatShare)),
+    leaseReads: leases.leaseReads,
     segmentBytes,
     limits,
     faultyMs,
     network,
     disk,
-    clock: drawClock(streams.stream("options clock"), drawing),
+    clock: drawClock(streams.stream("options clock"), drawing, leases),
     nemeses: isQuiet ? [] : drawNemeses(streams, drawing),
     clients: bearable(clients, { limits, network, disk, segmentBytes }),
   };
@@ -144,6 +155,32 @@ interface Drawing {
   readonly traits: Traits;
   readonly isQuiet: boolean;
   readonly electionTimeoutMs: number;
+}
+
+/** Whether there are leases, and how far clocks may go wrong. */
+interface Leases {
+  readonly leaseReads: boolean;
+  readonly driftBoundPpm: number;
+  readonly leaseReadShare: number;
+}
+
+function drawLeases(random: Random, traits: Traits): Leases {
+  const leaseReads = chance(random, traits.leasesShare);
+  const driftBoundPpm = pick(random, LEASE_DRIFTS_PPM);
+  const leaseReadShare = pick(random, [300, 600, 900]);
+  // Without leases they are asked for now and then, and are reads like all others.
+  return leaseReads
+    ? { leaseReads, driftBoundPpm, leaseReadShare }
+    : { leaseReads, driftBoundPpm: DRIFT_MAX_PPM, leaseReadShare: pick(random, [0, 0, 100]) };
+}
+
+type Staleness = Pick<ClientOptions, "staleReadShare" | "stalenessMaxMs">;
+
+function drawStaleness(random: Random, electionTimeoutMs: number): Staleness {
+  return {
+    staleReadShare: pick(random, [0, 100, 400]),
+    stalenessMaxMs: pick(random, [20, 100, electionTimeoutMs, 3 * electionTimeoutMs]),
+  };
 }
 
 function drawLimits(random: Random, traits: Traits): Record<string, number> {
@@ -210,12 +247,15 @@ function drawDisk(random: Random, { traits, electionTimeoutMs }: Drawing): DiskO
   };
 }
 
-function drawClock(random: Random, { traits, isQuiet, electionTimeoutMs }: Drawing): ClockOptions {
+function drawClock(random: Random, drawing: Drawing, leases: Leases): ClockOptions {
+  const { traits, isQuiet, electionTimeoutMs } = drawing;
+  const { driftBoundPpm } = leases;
   const isLate = !isQuiet && chance(random, traits.lateTimersShare);
   const lateShare = between(random, 1, 50);
   const lateMaxUs = between(random, 1_000, 500 * electionTimeoutMs);
   return {
-    rateSpreadPpm: pick(random, [0, 100, 5_000, 50_000]),
+    rateSpreadPpm: Math.min(driftBoundPpm, pick(random, [0, 100, 5_000, 50_000])),
+    driftBoundPpm,
     lateShare: isLate ? lateShare : 0,
     lateMaxUs: isLate ? lateMaxUs : 0,
     turnUs: between(random, 5, pick(random, [20, 100])),
@@ -246,9 +286,15 @@ function drawNemeses(streams: RandomStreams, drawing: Drawing): NemesisOptions[]
 
 function drawClients(
   random: Random,
-  from: { readonly traits: Traits; readonly load: Load; readonly segmentBytes: number },
+  from: {
+    readonly traits: Traits;
+    readonly load: Load;
+    readonly segmentBytes: number;
+    readonly leases: Leases;
+    readonly staleness: Staleness;
+  },
 ): ClientOptions {
-  const { traits, load, segmentBytes } = from;
+  const { traits, load, segmentBytes, leases, staleness } = from;
   return {
     closed: between(random, 1, 8),
     open: chance(random, traits.openShare) ? between(random, 1, 3) : 0,
@@ -258,6 +304,8 @@ function drawClients(
     keys: pick(random, [1, 4, 16, 64]),
     readShare: pick(random, traits.readShares),
     localReadShare: pick(random, [0, 100, 400]),
+    leaseReadShare: leases.leaseReadShare,
+    ...staleness,
     // The largest command that the log takes is a quarter of a segment.
     valueBytesMax: Math.min(pick(random, traits.valueBytes), Math.floor(segmentBytes / 8)),
   };

@@ -13,7 +13,7 @@ const HEARTBEATS_BYTES = 1_024;
 export function leftovers(world: SimWorld): string[] {
   const lines: string[] = [];
   const { members } = world;
-  const up = new Set(members.filter(({ core }) => core !== undefined).map(({ id }) => id));
+  const up = new Set(members.filter(({ state }) => state === "up").map(({ id }) => id));
   for (const member of members) lines.push(...ofMember(member, up));
   // Each member dials every other one.
   const connectionsMax = members.length * (members.length - 1);

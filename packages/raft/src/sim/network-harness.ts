@@ -37,7 +37,7 @@ export interface Node {
   readonly delivered: PeerMessage[];
 }
 
-const EXACT = { rateSpreadPpm: 0, lateShare: 0, lateMaxUs: 0, turnUs: 5 };
+const EXACT = { rateSpreadPpm: 0, driftBoundPpm: 0, lateShare: 0, lateMaxUs: 0, turnUs: 5 };
 
 /** The schedule, the network and its processes. */
 export class NetworkWorld {

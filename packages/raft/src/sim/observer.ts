@@ -75,16 +75,26 @@ export interface AppliedCommand {
   readonly resultHash: number;
 }
 
+/** What clients do. `lease-read` is linearizable by promise; the last two may be old. */
+export type OperationKind = "write" | "read" | "lease-read" | "stale-read" | "local-read";
+
+/** Whether the answer to such a read may be old. */
+export function mayBeOld(kind: OperationKind): boolean {
+  return kind === "local-read" || kind === "stale-read";
+}
+
 /** One call of a client, from its beginning to its end. */
 export interface SimOperation {
   /** Unique in a run, from 1 on. A client that tries again makes a new one. */
   readonly number: number;
   readonly client: string;
   readonly member: MemberView;
-  readonly kind: "write" | "read" | "local-read";
+  readonly kind: OperationKind;
   /** The command or query, as the workload made it. */
   readonly input: unknown;
   readonly calledUs: number;
+  /** Stale reads: how old the answer may be when it is called; else 0. */
+  readonly maxStalenessUs: number;
   /** `open` until it ends; a call whose member died ends as `unknown` (reads: `not-done`). */
   outcome: "open" | "done" | "unknown" | "not-done";
   result: unknown;

@@ -44,6 +44,8 @@ export interface DiskOptions {
 export interface ClockOptions {
   /** Each runs faster or slower by up to this many parts per million. */
   readonly rateSpreadPpm: number;
+  /** What members are told that clocks keep to. No nemesis makes them break it. */
+  readonly driftBoundPpm: number;
   /** Timers that fire late, per mille, and by how much at most. */
   readonly lateShare: number;
   readonly lateMaxUs: number;
@@ -79,6 +81,10 @@ export interface ClientOptions {
   /** Reads, per mille of operations; and of these, local ones. */
   readonly readShare: number;
   readonly localReadShare: number;
+  /** Of the other reads: those by lease, and those that may be old by up to so many ms. */
+  readonly leaseReadShare: number;
+  readonly staleReadShare: number;
+  readonly stalenessMaxMs: number;
   /** Bytes of a value: up to this. */
   readonly valueBytesMax: number;
 }
@@ -90,6 +96,8 @@ export interface SimOptions {
   readonly members: number;
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
+  /** Whether leaders keep leases. */
+  readonly leaseReads: boolean;
   readonly segmentBytes: number;
   /** Bounds of the library that are set lower for this run; names as in `LIMITS`. */
   readonly limits: Readonly<Record<string, number>>;

@@ -123,8 +123,8 @@ export class Probe implements RaftInputs {
     return this.#core.propose(nowMs, entries);
   }
 
-  readIndex(nowMs: number, context: number): boolean {
-    return this.#core.readIndex(nowMs, context);
+  readIndex(nowMs: number, context: number, byLease?: boolean): boolean {
+    return this.#core.readIndex(nowMs, context, byLease);
   }
 
   applied(nowMs: number, index: number): void {

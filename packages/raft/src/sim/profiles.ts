@@ -47,6 +47,8 @@ export interface Traits {
   readonly valueBytes: readonly number[];
   /** How many runs have clients that do not wait for answers, so that writes are batched. */
   readonly openShare: number;
+  /** How many runs have leases. */
+  readonly leasesShare: number;
 }
 
 const SWARM: Traits = {
@@ -65,6 +67,7 @@ const SWARM: Traits = {
   segmentKib: [8, 16, 32, 64, 128, 256],
   valueBytes: [8, 64, 512, 4_096],
   openShare: 400,
+  leasesShare: 300,
 };
 
 /** Several, and members that are many enough to disagree. */
@@ -142,6 +145,7 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
       "after-election": 300,
     },
     readShares: [600, 800, 900],
+    leasesShare: 500,
   },
   streams: { streamsShare: 1_000, favourites: { reset: 500, "stall-link": 400, flapping: 400 } },
   pauses: {
@@ -149,6 +153,7 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
     quietShare: 0,
     nemesisShares: [0, 100],
     favourites: { pause: 900, "clock-skew": 500, "read-in-flight": 300, "after-election": 300 },
+    leasesShare: 500,
   },
 };
 

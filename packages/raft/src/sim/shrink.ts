@@ -88,6 +88,8 @@ function* fewerClients(options: SimOptions): Generator<Candidate> {
   if (clients.keys > 1) changes.push({ keys: 1 });
   if (clients.readShare > 0) changes.push({ readShare: 0 });
   if (clients.localReadShare > 0) changes.push({ localReadShare: 0 });
+  if (clients.leaseReadShare > 0) changes.push({ leaseReadShare: 0 });
+  if (clients.staleReadShare > 0) changes.push({ staleReadShare: 0 });
   if (clients.valueBytesMax > 8) changes.push({ valueBytesMax: 8 });
   for (const change of changes) {
     const what = JSON.stringify(change);
@@ -110,7 +112,8 @@ function* calmerNetwork(options: SimOptions): Generator<Candidate> {
 }
 
 function* calmerMembers(options: SimOptions): Generator<Candidate> {
-  const { disk, clock, limits } = options;
+  const { disk, clock, limits, leaseReads } = options;
+  if (leaseReads) yield { what: "no leases", options: { ...options, leaseReads: false } };
   if (disk.write.tailShare > 0 || disk.other.tailShare > 0) {
     const calm = { write: withoutTail(disk.write), other: withoutTail(disk.other) };
     yield { what: "disks without tails", options: { ...options, disk: calm } };

@@ -274,7 +274,7 @@ export class SimMember implements MemberView {
 
   #options(): EngineOptions {
     const { options } = this.#world;
-    const { electionTimeoutMs, heartbeatIntervalMs } = options;
+    const { electionTimeoutMs, heartbeatIntervalMs, leaseReads, clock } = options;
     const resolved = resolveOptions<unknown, unknown>({
       id: this.id,
       listen: this.address,
@@ -283,6 +283,8 @@ export class SimMember implements MemberView {
       start: { members: membersOf(options.members) },
       electionTimeoutMs,
       heartbeatIntervalMs,
+      leaseReads,
+      clockDriftBoundPpm: clock.driftBoundPpm,
     });
     // Far below what the options of a replica allow: small segments end sooner.
     const { segmentBytes } = options;

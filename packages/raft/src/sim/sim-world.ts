@@ -10,6 +10,7 @@
  */
 import { jsonCodec } from "../machine/json-codec.ts";
 import type { Codec, StateMachine } from "../machine/state-machine.ts";
+import type { ReadOptions } from "../runtime/replica.ts";
 import { assert, InvariantViolation } from "../util/assert.ts";
 import type { Checksum } from "../util/checksum.ts";
 import { crc32 } from "../util/checksum.ts";
@@ -176,6 +177,7 @@ export class SimWorld implements Harbour<unknown, unknown> {
       kind: call.kind,
       input: call.kind === "write" ? call.command : call.query,
       calledUs: this.schedule.nowUs,
+      maxStalenessUs: call.kind === "stale-read" ? call.maxStalenessMs * 1_000 : 0,
       outcome: "open",
       result: undefined,
       error: undefined,
@@ -338,10 +340,7 @@ export class SimWorld implements Harbour<unknown, unknown> {
     const promise: Promise<unknown> =
       call.kind === "write"
         ? replica.write({ operation: operation.number, command: call.command }, { timeoutMs })
-        : replica.read(call.query, {
-            timeoutMs,
-            consistency: call.kind === "read" ? "linearizable" : "local",
-          });
+        : replica.read(call.query, { timeoutMs, ...readTermsOf(call) });
     promise.then(
       (value) => {
         operation.result = value;
@@ -379,6 +378,21 @@ export class SimWorld implements Harbour<unknown, unknown> {
       atUs: this.schedule.nowUs,
       error,
     };
+  }
+}
+
+type ReadCall = Exclude<Call<unknown, unknown>, { readonly kind: "write" }>;
+
+function readTermsOf(call: ReadCall): ReadOptions {
+  switch (call.kind) {
+    case "stale-read":
+      return { maxStalenessMs: call.maxStalenessMs };
+    case "lease-read":
+      return { consistency: "lease" };
+    case "local-read":
+      return { consistency: "local" };
+    default:
+      return {};
   }
 }
 

@@ -25,7 +25,8 @@ import type { RunSubject } from "./run.ts";
 import type { SimMember } from "./sim-member.ts";
 import { SimWorld } from "./sim-world.ts";
 import { keyValueSubject } from "./workload/kv-subject.ts";
-import type { KvCommand, KvFound } from "./workload/kv-machine.ts";
+import type { KvCommand, KvFound, KvQuery } from "./workload/kv-machine.ts";
+import type { Call } from "./workload/workload.ts";
 import { WorldStage } from "./world-stage.ts";
 
 /** Election timeout of a story, in ms; heartbeats are a tenth of it. */
@@ -43,6 +44,10 @@ export interface StoryOptions {
   /** Decides what is drawn. Default 1. */
   readonly seed?: number;
   readonly segmentBytes?: number;
+  /** Default false. */
+  readonly leaseReads?: boolean;
+  /** What members are told that clocks keep to. Default 10,000. */
+  readonly driftBoundPpm?: number;
   /** Bounds of the core that are set lower, as in {@link SimOptions}. */
   readonly limits?: Readonly<Record<string, number>>;
   /** Default `messages`. */
@@ -258,8 +263,17 @@ export class Director {
 
   /** A linearizable read. */
   get(id: MemberId, key: string): SimOperation {
-    const call = { kind: "read", query: { type: "get", key } } as const;
-    return this.world.call(this.of(id), call, TERMS, () => {});
+    return this.#read(id, { kind: "read", query: { type: "get", key } });
+  }
+
+  /** A read by lease. */
+  getByLease(id: MemberId, key: string): SimOperation {
+    return this.#read(id, { kind: "lease-read", query: { type: "get", key } });
+  }
+
+  /** A read that may be so old. */
+  getStale(id: MemberId, key: string, maxStalenessMs: number): SimOperation {
+    return this.#read(id, { kind: "stale-read", query: { type: "get", key }, maxStalenessMs });
   }
 
   /** Waits for an operation and returns its result; it has to be done. */
@@ -294,6 +308,10 @@ export class Director {
     for (const member of this.world.members) member.disk.healAll();
     await new Recovery(this.world, this.stage, this.#subject).run();
     this.#check();
+  }
+
+  #read(id: MemberId, call: Call<KvCommand, KvQuery>): SimOperation {
+    return this.world.call(this.of(id), call, TERMS, () => {});
   }
 
   #write(id: MemberId, command: KvCommand): SimOperation {
@@ -359,6 +377,7 @@ function storyOptions(story: StoryOptions): SimOptions {
     members: story.members ?? 3,
     electionTimeoutMs: STORY_TIMEOUT_MS,
     heartbeatIntervalMs: STORY_TIMEOUT_MS / 10,
+    leaseReads: story.leaseReads ?? false,
     segmentBytes: story.segmentBytes ?? 65_536,
     limits: story.limits ?? {},
     faultyMs: 0,
@@ -370,7 +389,13 @@ function storyOptions(story: StoryOptions): SimOptions {
       bytesPerSecond: 0,
     },
     disk: { write, other: { ...write, minUs: 200, maxUs: 200 } },
-    clock: { rateSpreadPpm: 0, lateShare: 0, lateMaxUs: 0, turnUs: 50 },
+    clock: {
+      rateSpreadPpm: 0,
+      driftBoundPpm: story.driftBoundPpm ?? 10_000,
+      lateShare: 0,
+      lateMaxUs: 0,
+      turnUs: 50,
+    },
     nemeses: [],
     clients: {
       closed: 0,
@@ -381,6 +406,9 @@ function storyOptions(story: StoryOptions): SimOptions {
       keys: 4,
       readShare: 500,
       localReadShare: 0,
+      leaseReadShare: 0,
+      staleReadShare: 0,
+      stalenessMaxMs: 0,
       valueBytesMax: 32,
     },
   };

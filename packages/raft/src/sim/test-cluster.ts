@@ -253,6 +253,7 @@ function optionsOf<Command, Query>(options: TestClusterOptions<Command, Query>):
     members,
     electionTimeoutMs,
     heartbeatIntervalMs: Math.max(1, Math.floor(electionTimeoutMs / 10)),
+    leaseReads: false,
     segmentBytes: SEGMENT_BYTES,
     limits: {},
     faultyMs: 0,
@@ -264,7 +265,7 @@ function optionsOf<Command, Query>(options: TestClusterOptions<Command, Query>):
       bytesPerSecond: 0,
     },
     disk: { write: steady(20, 80), other: steady(5, 20) },
-    clock: { rateSpreadPpm: 0, lateShare: 0, lateMaxUs: 0, turnUs: 5 },
+    clock: { rateSpreadPpm: 0, driftBoundPpm: 10_000, lateShare: 0, lateMaxUs: 0, turnUs: 5 },
     nemeses: [],
     clients: {
       closed: 0,
@@ -275,6 +276,9 @@ function optionsOf<Command, Query>(options: TestClusterOptions<Command, Query>):
       keys: 0,
       readShare: 0,
       localReadShare: 0,
+      leaseReadShare: 0,
+      staleReadShare: 0,
+      stalenessMaxMs: 0,
       valueBytesMax: 0,
     },
   };

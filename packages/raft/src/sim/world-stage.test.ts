@@ -13,7 +13,7 @@ test("after a skew a clock runs at its own rate again", () => {
   const clock = new MemberClock({
     schedule,
     process: new SimProcess(() => {}),
-    options: { rateSpreadPpm: 500, lateShare: 0, lateMaxUs: 0, turnUs: 1 },
+    options: { driftBoundPpm: 0, rateSpreadPpm: 500, lateShare: 0, lateMaxUs: 0, turnUs: 1 },
     random: new SeededRandom(2),
     ppm: 500,
   });

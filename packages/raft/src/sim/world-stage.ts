@@ -168,7 +168,9 @@ export class WorldStage implements Stage {
     return true;
   }
 
-  skew(view: MemberView, ppm: number, forUs: number): void {
+  skew(view: MemberView, wantedPpm: number, forUs: number): void {
+    const { driftBoundPpm } = this.#world.options.clock;
+    const ppm = Math.max(-driftBoundPpm, Math.min(driftBoundPpm, wantedPpm));
     const member = this.#of(view);
     const { clock } = member;
     if (this.#harm.isHealed || clock === undefined) return;

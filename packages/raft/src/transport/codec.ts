@@ -13,7 +13,7 @@
  *                               u64 hintTerm
  *   22 heartbeat                u64 term, u64 commit, u64 round                       -
  *   23 heartbeat-response       u64 term, u64 round                                   -
- *   24 read-index-request       u64 term, u64 token                                   -
+ *   24 read-index-request       u64 term, u64 token, u8 byLease                       -
  *   25 read-index-response      u64 term, u64 token, u8 ok, u64 index                 -
  *   32 forward                  u64 request, u32 deadlineMs, u32 count, u32 CRC-32    entries
  *                               of the body
@@ -170,7 +170,10 @@ function writeSmall(writer: ByteWriter, message: SmallMessage): void {
       writer.u64(message.term).u64(message.round);
       return;
     case "read-index-request":
-      writer.u64(message.term).u64(message.token);
+      writer
+        .u64(message.term)
+        .u64(message.token)
+        .u8(message.byLease ? 1 : 0);
       return;
     case "read-index-response":
       writer
@@ -236,7 +239,12 @@ function readFields(reader: ByteReader, kind: number): PeerMessage {
     case FrameKind.heartbeatResponse:
       return { type: "heartbeat-response", term: reader.u64(), round: reader.u64() };
     case FrameKind.readIndexRequest:
-      return { type: "read-index-request", term: reader.u64(), token: reader.u64() };
+      return {
+        type: "read-index-request",
+        term: reader.u64(),
+        token: reader.u64(),
+        byLease: flag(reader),
+      };
     case FrameKind.readIndexResponse:
       return {
         type: "read-index-response",

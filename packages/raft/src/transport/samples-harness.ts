@@ -116,7 +116,10 @@ export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[]
   ],
   ["heartbeat", { type: "heartbeat", term: 4, commit: 12, round: 6 }],
   ["heartbeat-response", { type: "heartbeat-response", term: 4, round: 6 }],
-  ["read-index-request", { type: "read-index-request", term: 4, token: Number.MAX_SAFE_INTEGER }],
+  [
+    "read-index-request",
+    { type: "read-index-request", term: 4, token: Number.MAX_SAFE_INTEGER, byLease: true },
+  ],
   [
     "read-index-response",
     { type: "read-index-response", term: 4, token: 281_474_976_710_655, ok: true, index: 12 },

@@ -19,6 +19,8 @@ export interface ClientFlags {
   readonly timeout: number;
   readonly json?: boolean;
   readonly local?: boolean;
+  readonly consistency?: string;
+  readonly maxStaleness?: number;
   readonly ifRevision?: number;
   readonly ifAbsent?: boolean;
   readonly after?: string;

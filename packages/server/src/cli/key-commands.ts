@@ -36,7 +36,8 @@ export async function runPut(
 
 /** `quorate get <key>` */
 export async function runGet({ key, flags }: KeyCommand, terminal: Terminal): Promise<void> {
-  const path = `${pathOf(key)}${flags.local === true ? "&local=true" : ""}`;
+  const query = freshness(flags, new URLSearchParams({ key }));
+  const path = `/kv?${query.toString()}`;
   const endpoints = endpointsOf(flags, terminal.env);
   const { headers, body } = await ask({ method: "GET", path }, endpoints, flags.timeout);
   if (flags.json === true) {
@@ -73,7 +74,7 @@ export async function runList(
   while (left > 0) {
     const query = new URLSearchParams({ prefix, limit: String(Math.min(left, PAGE)) });
     if (after !== undefined) query.set("after", after);
-    if (flags.local === true) query.set("local", "true");
+    freshness(flags, query);
     const request = { method: "GET", path: `/kv?${query.toString()}` } as const;
     const page = jsonIn(await ask(request, endpoints, flags.timeout));
     const items = page["items"] as readonly { readonly key: string }[];
@@ -85,6 +86,14 @@ export async function runList(
     if (next === null) return;
     after = next;
   }
+}
+
+/** Says how fresh the answer is to be; what goes together is for the member to judge. */
+function freshness(flags: ClientFlags, query: URLSearchParams): URLSearchParams {
+  if (flags.local === true) query.set("local", "true");
+  if (flags.consistency !== undefined) query.set("consistency", flags.consistency);
+  if (flags.maxStaleness !== undefined) query.set("maxStalenessMs", String(flags.maxStaleness));
+  return query;
 }
 
 function pathOf(key: string): string {

@@ -221,6 +221,19 @@ describe("put, get and delete", () => {
     expect((await run(["delete", "k", "--endpoint", url])).out).toContain("was absent");
   });
 
+  test("get and list say how old an answer may be", async () => {
+    const { url, replica } = await member();
+    const at = ["--endpoint", url];
+    await run(["put", "k", "v", ...at]);
+    expect((await run(["get", "k", "--consistency", "lease", ...at])).code).toBe(0);
+    expect(replica.options).toMatchObject({ consistency: "lease" });
+    expect((await run(["list", "--max-staleness", "500", ...at])).out).toBe("k\n");
+    expect(replica.options).toMatchObject({ maxStalenessMs: 500 });
+    expect((await run(["get", "k", "--consistency", "strong", ...at])).code).toBe(2);
+    const both = await run(["get", "k", "--local", "--max-staleness", "5", ...at]);
+    expect([both.code, both.err]).toEqual([2, expect.stringContaining("contradiction")]);
+  });
+
   test("list goes through all pages", async () => {
     const { url } = await member();
     const at = ["--endpoint", url];

@@ -112,20 +112,25 @@ function addKeyCommands(program: Command, terminal: Terminal): void {
     .action(async (key: string, value: string, flags: ClientFlags) => {
       await (await commands()).runPut({ key, value, flags }, terminal);
     });
-  clientCommand(program, "get <key>", "Write a key's value to stdout; exit code 3 if it is absent.")
-    .option("--local", "what the asked member has, without asking the others; may be old")
-    .action(async (key: string, flags: ClientFlags) => {
-      await (await commands()).runGet({ key, flags }, terminal);
-    });
+  freshnessOptions(
+    clientCommand(
+      program,
+      "get <key>",
+      "Write a key's value to stdout; exit code 3 if it is absent.",
+    ),
+  ).action(async (key: string, flags: ClientFlags) => {
+    await (await commands()).runGet({ key, flags }, terminal);
+  });
   clientCommand(program, "delete <key>", "Remove a key.")
     .option("--if-revision <number>", "only this revision", integer(1, Number.MAX_SAFE_INTEGER))
     .action(async (key: string, flags: ClientFlags) => {
       await (await commands()).runDelete({ key, flags }, terminal);
     });
-  clientCommand(program, "list [prefix]", "List keys in order, all that begin with a prefix.")
+  freshnessOptions(
+    clientCommand(program, "list [prefix]", "List keys in order, all that begin with a prefix."),
+  )
     .option("--after <key>", "begin behind this key")
     .option("--limit <number>", "at most so many", integer(1, 1_000_000_000))
-    .option("--local", "what the asked member has, without asking the others; may be old")
     .action(async (prefix: string | undefined, flags: ClientFlags) => {
       await (await commands()).runList({ prefix: prefix ?? "", flags }, terminal);
     });
@@ -149,6 +154,24 @@ function clientCommand(program: Command, usage: string, text: string): Command {
     .option("--endpoint <urls>", ENDPOINT_TEXT)
     .option("--timeout <ms>", "give up after this time", integer(1, 60_000), 10_000)
     .option("--json", "answer as JSON");
+}
+
+/** How old an answer may be. */
+function freshnessOptions(command: Command): Command {
+  return command
+    .option("--local", "what the asked member has, without asking the others; may be old")
+    .addOption(
+      new Option("--consistency <kind>", "how sure to be that the answer is not old").choices([
+        "linearizable",
+        "lease",
+        "local",
+      ]),
+    )
+    .option(
+      "--max-staleness <ms>",
+      "an answer that is at most so old will do",
+      integer(0, 2_147_483_647),
+    );
 }
 
 const ENDPOINT_TEXT =

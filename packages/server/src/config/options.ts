@@ -90,6 +90,20 @@ export const START_OPTIONS = {
     min: 1,
     max: 60_000,
   },
+  leaseReads: {
+    type: "flag",
+    flag: "--lease-reads",
+    text: "while leading, answer reads of consistency lease without asking a majority; rests on clocks",
+    default: false,
+  },
+  clockDriftBoundPpm: {
+    type: "integer",
+    flag: "--clock-drift-bound <ppm>",
+    text: "how far the rate of any member's clock may be from real time, in parts per million",
+    default: 10_000,
+    min: 0,
+    max: 200_000,
+  },
   keyBytesMax: {
     type: "integer",
     flag: "--key-bytes-max <bytes>",

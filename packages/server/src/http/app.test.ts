@@ -295,6 +295,35 @@ describe("options of a call", () => {
     expect((await ask("GET", "/kv/k?local=yes")).statusCode).toBe(400);
   });
 
+  test("a read may say in one way how old its answer may be", async () => {
+    await ask("GET", "/kv/k?consistency=lease&timeoutMs=70");
+    expect(replica.options).toMatchObject({ consistency: "lease", timeoutMs: 70 });
+    await ask("GET", "/kv/k?maxStalenessMs=500");
+    expect(replica.options).toMatchObject({ maxStalenessMs: 500 });
+    expect(replica.options?.consistency).toBeUndefined();
+    await ask("GET", "/kv?prefix=a&consistency=lease&maxStalenessMs=0");
+    expect(replica.options).toMatchObject({ consistency: "lease", maxStalenessMs: 0 });
+    await ask("GET", "/kv/k?consistency=local&local=true");
+    expect(replica.options).toEqual({ consistency: "local" });
+    const wrong = [
+      "consistency=strong",
+      "consistency=lease&local=true",
+      "consistency=linearizable&maxStalenessMs=5",
+      "local=true&maxStalenessMs=5",
+      "maxStalenessMs=-1",
+      "maxStalenessMs=0.5",
+    ];
+    for (const query of wrong) {
+      const answer = await ask("GET", `/kv/k?${query}`);
+      expect([query, answer.statusCode, errorOf(answer)["code"]]).toEqual([
+        query,
+        400,
+        "REQUEST_INVALID",
+      ]);
+    }
+    expect((await ask("PUT", "/kv/k?consistency=lease")).statusCode).toBe(400);
+  });
+
   test("timeoutMs is the deadline of the call", async () => {
     await ask("PUT", "/kv/k?timeoutMs=250", { payload: "1" });
     expect(replica.options?.timeoutMs).toBe(250);

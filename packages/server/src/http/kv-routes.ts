@@ -3,9 +3,8 @@
  *
  * A key is a path segment (`/kv/a%2Fb`) or the parameter `key` (`/kv?key=a/b`), which also reaches
  * `.` and `..`: clients fold those away in paths. Reads are linearizable on every member unless
- * `local` is asked for. A value is answered as the raw bytes that were put; its revision is in
- * `ETag` and in
- * `X-Quorate-Revision`.
+ * something else is asked for (read-parameters.ts). A value is answered as the raw bytes that were
+ * put; its revision is in `ETag` and in `X-Quorate-Revision`.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { CallOptions, ReadOptions, Replica } from "quorate";
@@ -21,6 +20,7 @@ import type { Key } from "../store/key.ts";
 import { keyToText } from "../store/key.ts";
 import { HttpError } from "./http-error.ts";
 import { conditionOf, isKnown, tagOf } from "./precondition.ts";
+import { readTerms } from "./read-parameters.ts";
 import type { Parameters } from "./target.ts";
 import {
   checkKey,
@@ -53,7 +53,7 @@ export const HTTP_LIMITS = {
 export const REVISION_HEADER = "x-quorate-revision";
 
 const JSON_TYPE = "application/json; charset=utf-8";
-const READ_PARAMETERS = ["local", "timeoutMs"];
+const READ_PARAMETERS = ["consistency", "maxStalenessMs", "local", "timeoutMs"];
 const WRITE_PARAMETERS = ["timeoutMs"];
 const LIST_PARAMETERS = ["prefix", "after", "limit", "values", ...READ_PARAMETERS];
 const KEY_READ_PARAMETERS = ["key", ...READ_PARAMETERS];
@@ -270,8 +270,9 @@ function setRevision(reply: FastifyReply, revision: number): void {
 }
 
 function readOptions(reply: FastifyReply, parameters: Parameters): ReadOptions {
-  if (flagOf(parameters, "local")) return { consistency: "local" };
-  return callOptions(reply, parameters);
+  const terms = readTerms(parameters);
+  // A local read never waits: there is nothing to end.
+  return terms.consistency === "local" ? terms : { ...callOptions(reply, parameters), ...terms };
 }
 
 /** The deadline that the client asked for; and a client that goes away ends the waiting. */

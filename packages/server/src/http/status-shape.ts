@@ -52,7 +52,9 @@ export function statusPage(sources: StatusSources): Record<string, unknown> {
     memory: { uncommittedBytes: replica.uncommittedBytes, tailBytes: replica.tailBytes },
     storage: replica.log,
     recovery: replica.recovery,
+    lease: { forMs: replica.leaseForMs ?? null },
     turnDelayMaxMs: replica.turnDelayMaxMs,
+    stalls: replica.stalls,
   };
 }
 

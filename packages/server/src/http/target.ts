@@ -95,6 +95,19 @@ export function flagOf(parameters: Parameters, name: string): boolean {
   throw new HttpError("REQUEST_INVALID", `${name} must be true or false, not ${quoted(value)}`);
 }
 
+/** A parameter that is one of a few words. */
+export function choiceOf<T extends string>(
+  parameters: Parameters,
+  name: string,
+  choices: readonly T[],
+): T | undefined {
+  const value = parameters.get(name);
+  const choice = choices.find((one) => one === value);
+  if (value === undefined || choice !== undefined) return choice;
+  const words = choices.join(", ");
+  throw new HttpError("REQUEST_INVALID", `${name} must be one of ${words}, not ${quoted(value)}`);
+}
+
 /** A parameter that is a whole number within bounds. */
 export function integerOf(
   parameters: Parameters,

@@ -3,11 +3,13 @@
  * answers has applied everything that any member had applied at that moment (thesis, 6.4). What a
  * caller was told, by a write or by another read, had been applied by somebody.
  *
+ * That goes for reads by lease as well, as long as clocks keep to the bound that members were told.
+ *
  * This is a witness for every read, at the cost of a comparison. That the answer itself is right is
  * for the check of the whole history.
  */
 import type { AppliedCommand, MemberView, Observer, SimOperation } from "../observer.ts";
-import { SimViolation } from "../observer.ts";
+import { mayBeOld, SimViolation } from "../observer.ts";
 import type { Invariant } from "./invariant.ts";
 
 /** See the top of this file. */
@@ -36,19 +38,20 @@ class ReadIndexCovers implements Observer {
   }
 
   called(operation: SimOperation): void {
-    if (operation.kind === "read") this.#floors.set(operation.number, this.#anywhere);
+    const { kind, number } = operation;
+    if (kind === "read" || kind === "lease-read") this.#floors.set(number, this.#anywhere);
   }
 
   settled(operation: SimOperation): void {
-    if (operation.kind !== "read") return;
-    const { number, member, client } = operation;
+    const { number, kind, member, client } = operation;
+    if (kind === "write" || mayBeOld(kind)) return;
     const floor = this.#floors.get(number) ?? 0;
     this.#floors.delete(number);
     const applied = this.#applied[member.number] ?? 0;
     if (operation.outcome !== "done" || applied >= floor) return;
     throw new SimViolation(
       readIndexCovers.name,
-      `read ${number} of client ${client} was answered by ${member.id} (life ${member.life}) ` +
+      `${kind} ${number} of client ${client} was answered by ${member.id} (life ${member.life}) ` +
         `with index ${applied} applied; index ${floor} had been applied when it was called`,
     );
   }

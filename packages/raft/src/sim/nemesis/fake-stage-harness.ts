@@ -183,6 +183,7 @@ export function doneWrite(member: MemberView): SimOperation {
     kind: "write",
     input: undefined,
     calledUs: 0,
+    maxStalenessUs: 0,
     outcome: "done",
     result: undefined,
     error: undefined,

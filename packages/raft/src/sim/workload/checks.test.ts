@@ -23,6 +23,9 @@ const CLIENTS = {
   keys: 5,
   readShare: 400,
   localReadShare: 300,
+  leaseReadShare: 200,
+  staleReadShare: 300,
+  stalenessMaxMs: 20,
   valueBytesMax: 60,
 };
 
@@ -129,6 +132,7 @@ describe("single answers", () => {
     kind,
     input,
     calledUs,
+    maxStalenessUs: 0,
     outcome: "done",
     result: undefined,
     error: undefined,
@@ -181,6 +185,26 @@ describe("single answers", () => {
     const read = { ...local([20, 30], { value: null, revision: 0 }), kind: "read" as const };
     const broken = [first, ...unknown, read];
     expect(() => check(...broken)).toThrow("linearizable: key");
+  });
+
+  test("a read that may be so old is held to that, by what was shown so long before", () => {
+    const nothing = { value: null, revision: 0 };
+    const stale = (maxStalenessUs: number) => (): void => {
+      const witness = new Witness();
+      const read = { ...base("stale-read", { type: "get", key: "k" }, [100, 110]), maxStalenessUs };
+      witness.called({ ...first, outcome: "open" });
+      const { number: operation } = first;
+      const hashes = { commandHash: 0, resultHash: 0 };
+      witness.applied(member, { index: 4, term: 1, timeMs: 0, operation, ...hashes });
+      witness.settled(first);
+      witness.called(read);
+      witness.settled({ ...read, result: nothing });
+    };
+    // The write was answered at 10, which is 90 before the read was called.
+    expect(stale(89)).toThrow("index 4 had been shown before the read was called, by 89 µs");
+    // In the same moment nobody can tell.
+    stale(90)();
+    stale(200)();
   });
 
   test("a sample takes whole keys, and one at least", () => {

@@ -18,6 +18,9 @@ const OPTIONS: ClientOptions = {
   keys: 20,
   readShare: 300,
   localReadShare: 200,
+  leaseReadShare: 0,
+  staleReadShare: 0,
+  stalenessMaxMs: 0,
   valueBytesMax: 200,
 };
 

@@ -106,6 +106,7 @@ export class FakeHarbour implements Harbour<unknown, unknown> {
       kind: call.kind,
       input: call.kind === "write" ? call.command : call.query,
       calledUs: this.nowUs(),
+      maxStalenessUs: call.kind === "stale-read" ? call.maxStalenessMs * 1_000 : 0,
       outcome: "open",
       result: undefined,
       error: undefined,
@@ -140,7 +141,7 @@ export class FakeHarbour implements Harbour<unknown, unknown> {
     const isRefused = chance(this.#random, refusedShare);
     if (isRefused && !this.#plants("refused-write-happens")) {
       this.schedule.after(returnUs, () => this.#end(operation, "not-done", done));
-    } else if (operation.kind === "read") {
+    } else if (operation.kind !== "write") {
       this.#read(operation, effectUs, returnUs, done);
     } else if (chance(this.#random, unknownShare)) {
       const lateUs = effectUs * between(this.#random, 1, 20);

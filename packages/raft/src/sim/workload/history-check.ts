@@ -9,13 +9,15 @@
  *  - `local-read`: an old answer is allowed, an invented one is not. The value was called for by
  *    somebody, its revision never stood for another value, and within one life of a member no key
  *    goes back behind what an answer of that member has shown, the caller's own writes included.
+ *    Reads that may be so and so old are looked at in the same way; how old they are is for the
+ *    witness, and reads by lease have to be linearizable like all others.
  *
  * witness.ts sees the same and more, by looking at the log; this check believes nobody.
  */
 import { checkLinearizable } from "../../testing/linearizability.ts";
 import type { Random } from "../../util/random.ts";
 import type { Observer, SimOperation } from "../observer.ts";
-import { SimViolation } from "../observer.ts";
+import { mayBeOld, SimViolation } from "../observer.ts";
 import type { KvFound, KvWritten } from "./kv-machine.ts";
 import type { KvInput, KvOperation } from "./kv-model.ts";
 import { kvModel, pieceWritten, piecesOf } from "./kv-model.ts";
@@ -125,7 +127,7 @@ function sampled(
 /** An operation as the checker takes it; undefined where it says nothing about the order. */
 function operationOf(operation: SimOperation): KvOperation | undefined {
   const { kind, outcome, client, calledUs } = operation;
-  if (kind === "local-read" || outcome === "not-done") return undefined;
+  if (mayBeOld(kind) || outcome === "not-done") return undefined;
   const input = operation.input as KvInput;
   const { key } = input;
   const callAt = calledUs;
@@ -246,12 +248,12 @@ interface Moment {
   readonly atUs: number;
 }
 
-/** Calls of local reads and returns of everything, by time; of equal times calls come first. */
+/** Calls of reads that may be old, returns of everything, by time; calls first where equal. */
 function moments(done: readonly RecordedOperation[]): Moment[] {
   const all: Moment[] = [];
   for (const record of done) {
     const { kind, calledUs, returnedUs } = record.operation;
-    if (kind === "local-read") all.push({ record, isReturn: false, atUs: calledUs });
+    if (mayBeOld(kind)) all.push({ record, isReturn: false, atUs: calledUs });
     all.push({ record, isReturn: true, atUs: returnedUs });
   }
   return all.sort((a, b) => a.atUs - b.atUs || Number(a.isReturn) - Number(b.isReturn));
@@ -271,7 +273,7 @@ function keyOf({ input }: SimOperation): string {
 }
 
 function invariantOf({ kind }: SimOperation): string {
-  return kind === "local-read" ? "local-read" : "linearizable";
+  return mayBeOld(kind) ? "local-read" : "linearizable";
 }
 
 const SHORT = 120;

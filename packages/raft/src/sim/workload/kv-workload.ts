@@ -9,6 +9,7 @@
  */
 import type { Random } from "../../util/random.ts";
 import type { SimOperation } from "../observer.ts";
+import { mayBeOld } from "../observer.ts";
 import type { ClientOptions } from "../options.ts";
 import { between, chance, pick } from "../random-streams.ts";
 import type { KvCommand, KvFound, KvQuery, KvWritten } from "./kv-machine.ts";
@@ -44,7 +45,13 @@ const WILD = '\u0000é\ud800\n😀\udc00"\\\u2028';
 /** The options that matter here. */
 export type KvWorkloadOptions = Pick<
   ClientOptions,
-  "keys" | "readShare" | "localReadShare" | "valueBytesMax"
+  | "keys"
+  | "readShare"
+  | "localReadShare"
+  | "leaseReadShare"
+  | "staleReadShare"
+  | "stalenessMaxMs"
+  | "valueBytesMax"
 >;
 
 /** Calls on the key-value machine. */
@@ -64,8 +71,7 @@ export class KvWorkload implements Workload<KvCommand, KvQuery> {
   next(random: Random, client: ClientContext): Call<KvCommand, KvQuery> {
     const key = pick(random, chance(random, HOT_SHARE) ? this.#hot : this.keys);
     if (chance(random, this.#options.readShare)) {
-      const kind = chance(random, this.#options.localReadShare) ? "local-read" : "read";
-      return { kind, query: { type: "get", key } };
+      return this.#read(random, { type: "get", key });
     }
     return { kind: "write", command: this.#command(random, client, key) };
   }
@@ -79,15 +85,23 @@ export class KvWorkload implements Workload<KvCommand, KvQuery> {
 
   ended(operation: SimOperation): void {
     // What an old member says is no good ground to build on.
-    if (operation.outcome !== "done" || operation.kind === "local-read") return;
+    if (operation.outcome !== "done" || mayBeOld(operation.kind)) return;
     const { key } = operation.input as KvCommand | KvQuery;
-    if (operation.kind === "read") {
+    if (operation.kind !== "write") {
       this.#heard.set(key, (operation.result as KvFound).value);
       return;
     }
     const { ok, value } = operation.result as KvWritten;
     const after = ok ? valueAfter(value, operation.input as KvCommand) : value;
     this.#heard.set(key, after ?? null);
+  }
+
+  #read(random: Random, query: KvQuery): Call<KvCommand, KvQuery> {
+    const { localReadShare, leaseReadShare, staleReadShare, stalenessMaxMs } = this.#options;
+    if (chance(random, localReadShare)) return { kind: "local-read", query };
+    if (chance(random, leaseReadShare)) return { kind: "lease-read", query };
+    if (!chance(random, staleReadShare)) return { kind: "read", query };
+    return { kind: "stale-read", query, maxStalenessMs: between(random, 0, stalenessMaxMs) };
   }
 
   #command(random: Random, client: ClientContext, key: string): KvCommand {

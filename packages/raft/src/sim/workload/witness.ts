@@ -8,6 +8,9 @@
  *    commands before it, and behind everything that was answered before it was called;
  *  - a read found a version that was in force at some index between the floor, the highest index
  *    shown to anybody before it was called, and the highest index applied when it returned;
+ *  - a read by lease is held to the same;
+ *  - a read that may be so old found a version that was in force at some index not below the floor
+ *    of that time before it was called;
  *  - a local read found a version that was in force at some time;
  *  - a write that was refused is never applied.
  *
@@ -16,7 +19,7 @@
  * history-check.ts.
  */
 import type { AppliedCommand, MemberView, Observer, SimOperation } from "../observer.ts";
-import { SimViolation } from "../observer.ts";
+import { mayBeOld, SimViolation } from "../observer.ts";
 import type { KvCommand, KvFound, KvQuery, KvWritten } from "./kv-machine.ts";
 import { KvMachine } from "./kv-machine.ts";
 
@@ -46,10 +49,18 @@ export class Witness implements Observer {
   #highest = 0;
   /** The highest index that an answer has shown to lie in the past. */
   #floor = 0;
+  /** How the floor rose: from when on it was how high. */
+  readonly #rises: { readonly atUs: number[]; readonly floors: number[] } = {
+    atUs: [-1],
+    floors: [0],
+  };
 
   called(operation: SimOperation): void {
-    if (operation.kind === "write") this.#waiting.set(operation.number, operation);
-    if (operation.kind !== "local-read") this.#floors.set(operation.number, this.#floor);
+    const { kind, number, calledUs, maxStalenessUs } = operation;
+    if (kind === "write") this.#waiting.set(number, operation);
+    if (kind === "stale-read")
+      this.#floors.set(number, this.#floorBefore(calledUs - maxStalenessUs));
+    else if (kind !== "local-read") this.#floors.set(number, this.#floor);
   }
 
   applied(member: MemberView, { index, operation: number }: AppliedCommand): void {
@@ -121,7 +132,7 @@ export class Witness implements Observer {
           `showed index ${floor}`,
       );
     }
-    this.#floor = Math.max(this.#floor, index);
+    this.#rise(index, operation.returnedUs);
   }
 
   #checkRead(operation: SimOperation, floor: number): void {
@@ -142,10 +153,24 @@ export class Witness implements Observer {
       throw new SimViolation(
         "read-witness",
         `${textOf(operation)} was answered with the version of ${revision}, which was replaced at ` +
-          `${next}; but index ${floor} had been shown before the read was called`,
+          `${next}; but index ${floor} had been shown before the read was called` +
+          (operation.kind === "stale-read" ? `, by ${operation.maxStalenessUs} µs` : ""),
       );
     }
-    this.#floor = Math.max(this.#floor, revision);
+    if (!mayBeOld(operation.kind)) this.#rise(revision, operation.returnedUs);
+  }
+
+  #rise(index: number, atUs: number): void {
+    if (index <= this.#floor) return;
+    this.#floor = index;
+    this.#rises.atUs.push(atUs);
+    this.#rises.floors.push(index);
+  }
+
+  /** The floor before that time: what came in the same moment may have been too late. */
+  #floorBefore(atUs: number): number {
+    if (atUs <= 0) return 0;
+    return this.#rises.floors[placeOf(this.#rises.atUs, atUs - 1)]!;
   }
 
   #versionsOf(key: string): Versions {

@@ -11,7 +11,8 @@ import type { MemberView, SimOperation } from "../observer.ts";
 /** One thing that a client wants. */
 export type Call<Command, Query> =
   | { readonly kind: "write"; readonly command: Command }
-  | { readonly kind: "read" | "local-read"; readonly query: Query };
+  | { readonly kind: "read" | "lease-read" | "local-read"; readonly query: Query }
+  | { readonly kind: "stale-read"; readonly query: Query; readonly maxStalenessMs: number };
 
 /** Who asks. */
 export interface ClientContext {
