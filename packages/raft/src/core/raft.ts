@@ -9,6 +9,7 @@
  *   read-index.ts   linearizable reads                           timing.ts     time and deadlines
  *   entry-log.ts    terms and configurations of the log          progress.ts   one peer
  *   persistence.ts  what is durable                              quorum.ts     majorities
+ *   transfer.ts     handing leadership over
  *   take-output.ts  the next output                              state.ts      all of it as one
  *   value
  *
@@ -24,6 +25,7 @@ import type {
   RaftOptions,
   RaftStatus,
   RecoveredGroup,
+  TransferResult,
 } from "./contract.ts";
 import {
   countOwnVote,
@@ -50,6 +52,7 @@ import { restartElectionTimer } from "./role.ts";
 import { isHeldMember, RaftState } from "./state.ts";
 import { takeOutput } from "./take-output.ts";
 import { advanceTime, nextDeadlineMs, tickTimers } from "./timing.ts";
+import { handleTimeoutNow, transferLeadership, transferStatus } from "./transfer.ts";
 
 /** Far above any real term, and far enough below 2^53 to count on from there. */
 const TERM_MAX = 2 ** 52;
@@ -92,6 +95,11 @@ export class Raft implements RaftInputs {
   readIndex(nowMs: number, context: number): boolean {
     advanceTime(this.state, nowMs);
     return addRead(this.state, context);
+  }
+
+  transferLeadership(nowMs: number, target: MemberId | undefined): TransferResult {
+    advanceTime(this.state, nowMs);
+    return transferLeadership(this.state, target);
   }
 
   persisted(nowMs: number, output: number): void {
@@ -161,6 +169,8 @@ function dispatch(state: RaftState, from: MemberId, message: Message): void {
       return handleAppendEntries(state, from, message);
     case "heartbeat":
       return handleHeartbeat(state, from, message);
+    case "timeout-now":
+      return handleTimeoutNow(state, from, message);
     case "request-vote-response":
     case "append-entries-response":
     case "heartbeat-response":
@@ -177,7 +187,15 @@ function dispatch(state: RaftState, from: MemberId, message: Message): void {
 
 type Answer = Exclude<
   Message,
-  { type: "pre-vote" | "pre-vote-response" | "request-vote" | "append-entries" | "heartbeat" }
+  {
+    type:
+      | "pre-vote"
+      | "pre-vote-response"
+      | "request-vote"
+      | "append-entries"
+      | "heartbeat"
+      | "timeout-now";
+  }
 >;
 
 function dispatchAnswer(state: RaftState, from: MemberId, message: Answer): void {
@@ -216,5 +234,6 @@ function statusOf(state: RaftState): RaftStatus {
     peers: [...state.progress.values()].map((progress) => progress.status()),
     uncommittedBytes: state.uncommitted.bytes,
     tailBytes: log.tailBytes,
+    transfer: transferStatus(state.transfer),
   };
 }

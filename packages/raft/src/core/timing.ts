@@ -12,6 +12,7 @@ import { violated } from "./invariants.ts";
 import { readsDeadlineMs, requestDeadlineMs, tickReads } from "./read-index.ts";
 import { restartElectionTimer } from "./role.ts";
 import type { RaftState } from "./state.ts";
+import { tickTransfer, transferDeadlineMs } from "./transfer.ts";
 
 /** Takes in the time of an input. */
 export function advanceTime(state: RaftState, nowMs: number): void {
@@ -26,6 +27,7 @@ export function advanceTime(state: RaftState, nowMs: number): void {
 /** Does what is due. */
 export function tickTimers(state: RaftState): void {
   if (state.role === "leader") {
+    tickTransfer(state);
     tickCheckQuorum(state);
     tickHeartbeat(state);
   } else {
@@ -37,7 +39,7 @@ export function tickTimers(state: RaftState): void {
 /** The time at which {@link tickTimers} has something to do. */
 export function nextDeadlineMs(state: RaftState): number {
   if (state.role === "leader") {
-    return Math.min(state.heartbeatDeadlineMs, quorumDeadlineMs(state));
+    return Math.min(state.heartbeatDeadlineMs, quorumDeadlineMs(state), transferDeadlineMs(state));
   }
   return Math.min(
     electionDeadlineMs(state),
