@@ -52,6 +52,7 @@ export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
     uncommittedBytes: 0,
     tailBytes: 0,
     turnDelayMaxMs: 0,
+    transfer: undefined,
     ...change,
   };
 }

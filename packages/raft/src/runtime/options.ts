@@ -62,6 +62,11 @@ export function timeoutOf(options: CallOptions | undefined, callTimeoutMs: numbe
   return bounded(timeoutMs, "timeoutMs", { min: 0, max: TIMEOUT_MAX_MS, fraction: true });
 }
 
+/** Throws OPTION_INVALID where this can be no member. */
+export function checkTarget(target: MemberId | undefined): void {
+  if (target !== undefined) checkId(target, "target");
+}
+
 function numbers<C, Q>(
   options: ReplicaOptions<C, Q>,
 ): Pick<

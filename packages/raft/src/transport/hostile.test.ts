@@ -320,7 +320,7 @@ describe("a listener that is not one of ours", () => {
     const html = new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n");
     expect((await answered(html))[0]).toContain("not a Quorate peer: first bytes 48 54 54 50");
     const other = encodeAccept({ version: 3, hello: helloOf("odd") }, crc32);
-    expect((await answered(other))[0]).toContain("version 2, which was not offered");
+    expect((await answered(other))[0]).toContain("version 3, which was not offered");
     expect((await answered(probe))[0]).toContain("kind 20 out of place");
     expect((await answered(emptyFrame(FrameKind.pulse, crc32)))[0]).toContain("out of place");
     expect((await answered())[0]).toBe("odd:1: no answer within 3000 ms");
