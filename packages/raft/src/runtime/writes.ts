@@ -89,6 +89,7 @@ export class Writes {
 
   /** Proposes or forwards what was gathered. */
   dispatch(nowMs: number, core: RaftInputs, leader: MemberId | undefined): void {
+    this.#leader = leader;
     for (const call of this.#waiters.takeRuledOut()) this.#gatherAgain(call);
     if (!this.hasGathered || leader === undefined) return;
     if (leader === this.#hooks.id) this.#propose(nowMs, core);
