@@ -80,6 +80,10 @@ export class FakeStage implements Stage {
     this.#did("restart", [member], [downUs]);
   }
 
+  transfer(member: MemberView, target: MemberView | undefined): void {
+    this.#did("transfer", target === undefined ? [member] : [member, target], []);
+  }
+
   cut(from: MemberView, to: MemberView, forUs: number): void {
     this.#did("cut", [from, to], [forUs]);
   }
