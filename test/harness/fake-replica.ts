@@ -77,6 +77,13 @@ export class FakeReplica {
     return this.machine.query(query);
   }
 
+  readonly leadership = {
+    transfer: async (target: string | undefined, options: CallOptions): Promise<string> => {
+      await this.#before(options);
+      return target ?? "n3";
+    },
+  };
+
   status(): ReplicaStatus {
     return this.current;
   }
