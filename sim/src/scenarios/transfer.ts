@@ -23,7 +23,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "transfer-behind",
     known: "hashicorp/raft#581",
-    text: "The target lacks an entry: it is told to campaign only once it has that on its disk.",
+    text: "The target lacks an entry: it is told to campaign only once it has that on its disk, and then leads soon.",
     run: transferBehind,
   },
   {
@@ -163,7 +163,7 @@ async function transferBehind(): Promise<void> {
   await d.ms(STORY_TIMEOUT_MS / 4);
   isAllowed = true;
   told.end();
-  await d.until(() => d.leader("n3") !== undefined, "n3 leads");
+  await d.until(() => d.leader("n3") !== undefined, "n3 leads", STORY_TIMEOUT_MS / 2);
   d.expect(isTold, "n3 was told");
   await d.finds("n3", "x", "|written");
   await d.end();
