@@ -19,6 +19,8 @@ const LINES_SHOWN = 40;
 export interface ClusterOptions {
   readonly members: number;
   readonly electionTimeoutMs: number;
+  /** More options of `quorate start`, the same for every member. */
+  readonly args?: readonly string[];
 }
 
 /** The part of `/status` that the tests look at. */
@@ -129,6 +131,7 @@ export class Cluster {
     for (const _ of ids) ports.push(await takePort());
     const list = ids.map((id, i) => `${id}=127.0.0.1:${ports[i]!}`).join(",");
     const args = ["--members", list, "--election-timeout", `${options.electionTimeoutMs}`];
+    args.push(...(options.args ?? []));
     const members = ids.map((id, i) => new Member(id, ports[i]!, root, args));
     return new Cluster(context, root, members, options.electionTimeoutMs);
   }

@@ -184,6 +184,8 @@ export interface RaftInputs {
   loadFailed(nowMs: number, request: LoadRequest): void;
   /** The connection to `peer` was lost: what was on its way may never arrive. */
   unreachable(nowMs: number, peer: MemberId): void;
+  /** There is a connection to `peer`: what is sent to it can arrive. */
+  reachable(nowMs: number, peer: MemberId): void;
   /**
    * What is to be done now; undefined where there is nothing. With `holdNews` the mere news of a
    * commit index stays back, so that it can travel with the entries of the next turn; then

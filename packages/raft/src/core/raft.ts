@@ -46,6 +46,7 @@ import {
   handleHeartbeatResponse,
   handleLoaded,
   handleLoadFailed,
+  handleReachable,
   handleUnreachable,
 } from "./replicate.ts";
 import { restartElectionTimer } from "./role.ts";
@@ -132,6 +133,11 @@ export class Raft implements RaftInputs {
   unreachable(nowMs: number, peer: MemberId): void {
     advanceTime(this.state, nowMs);
     handleUnreachable(this.state, peer);
+  }
+
+  reachable(nowMs: number, peer: MemberId): void {
+    advanceTime(this.state, nowMs);
+    handleReachable(this.state, peer);
   }
 
   takeOutput(nowMs: number, holdNews = false): Output | undefined {

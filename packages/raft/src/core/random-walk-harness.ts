@@ -234,7 +234,9 @@ export class RandomWalk {
         break;
       case 12:
         if (node.isUp && !node.paused) {
-          node.raft.unreachable(network.nowMs, this.#any().id);
+          const peer = this.#any().id;
+          if (this.#once(3)) node.raft.reachable(network.nowMs, peer);
+          else node.raft.unreachable(network.nowMs, peer);
           network.pump(node);
         }
         break;

@@ -68,6 +68,16 @@ export function handleUnreachable(state: RaftState, peer: MemberId): void {
 }
 
 /**
+ * What is sent to `peer` can arrive again: it is probed at once, so that it learns who leads and
+ * begins to catch up without waiting for a heartbeat.
+ */
+export function handleReachable(state: RaftState, peer: MemberId): void {
+  const progress = state.progress.get(peer);
+  if (state.role !== "leader" || progress === undefined) return;
+  if (progress.state === "probe") progress.probeSent = false;
+}
+
+/**
  * Makes the messages of this turn: entries, heartbeats, news of the commit index.
  *
  * What a commit sets free often is the next write of the same caller. So the news may be held back

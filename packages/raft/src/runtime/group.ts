@@ -238,8 +238,10 @@ export class Group {
     }
   }
 
-  connected(): void {
+  connected(nowMs: number, peer: MemberId): void {
     this.#writes.connected();
+    this.#trace.record(nowMs, `reachable ${peer}`);
+    this.#engine?.core.reachable(nowMs, peer);
   }
 
   disconnected(nowMs: number, peer: MemberId): void {

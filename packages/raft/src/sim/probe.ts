@@ -154,6 +154,10 @@ export class Probe implements RaftInputs {
     this.#core.unreachable(nowMs, peer);
   }
 
+  reachable(nowMs: number, peer: MemberId): void {
+    this.#core.reachable(nowMs, peer);
+  }
+
   get holdsNews(): boolean {
     return this.#core.holdsNews;
   }
