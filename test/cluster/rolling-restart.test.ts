@@ -4,10 +4,10 @@
  *
  * Each member leads when its turn comes (leadership is moved to it first), so leadership has to
  * move three times while it stops. Shown: no write fails and none is in doubt; leadership has moved
- * before the process is gone; and the 99th percentile of what a write takes, over the *windows* of
- * the restarts (from the signal until the member is back and all follow one leader), fail-over of
- * the client included, is at most 100 ms above that of the quiet times between, with an election
- * timeout of 1,000 ms. (Quiet times are a few milliseconds, unless the machine is busy with others.)
+ * before the process is gone; and the 99th percentile of what a write takes, over the *windows*
+ * of the restarts (from the signal until the member is back and all follow one leader), fail-over
+ * of the client included, is at most 100 ms above that of the quiet times between, with an election
+ * timeout of 1,000 ms. (Quiet times are a few ms, unless the machine is busy with others.)
  *
  * The clients do what any sensible one does: they go round the members, ask the next one where one
  * answers that certainly nothing was done or cannot be reached, and leave that one alone a while.
@@ -22,7 +22,7 @@ import { perform } from "../harness/kv-client.ts";
 
 const ELECTION_TIMEOUT_MS = 1_000;
 const CLIENTS = 4;
-/** Between two writes of a client: what is measured is the wait, not how much the machine can do. */
+/** Between two writes of a client: the wait is measured, not how much the machine can do. */
 const THINK_MS = 4;
 const TIMEOUT_MS = 5_000;
 /** How long a client leaves a member alone that would not or could not serve it. */

@@ -148,7 +148,7 @@ async function transferBehind(): Promise<void> {
   const d = await Director.begin();
   await d.elect("n1");
   await d.ms(100);
-  const told = d.lose((from, to, { type }) => from === "n1" && to === "n3" && type === "append-entries");
+  const told = d.lose((_from, to, { type }) => to === "n3" && type === "append-entries");
   await d.done(d.put("n1", "x", "|written"));
   let isTold = false;
   let isAllowed = false;
@@ -191,7 +191,7 @@ async function transferLate(): Promise<void> {
   await d.elect("n1");
   await d.ms(100);
   const late = d.hold((_from, _to, { type }) => type === "timeout-now");
-  // The target hears nothing else meanwhile, so its log stays as it is; it must not campaign itself.
+  // The target still hears heartbeats, so it does not campaign by itself; its log stays as it is.
   const deaf = d.lose((_from, to, { type }) => to === "n3" && type === "append-entries");
   d.stage.transfer(d.of("n1"), d.of("n3"));
   await d.ms(1.2 * STORY_TIMEOUT_MS);

@@ -1,7 +1,7 @@
 /**
  * Leaving in an orderly way, so that a stop hurts nobody:
  *
- *   handing over ──another leads──▶ draining ──nothing waits here──▶ farewell ──a little later──▶ over
+ *   handing over ──another leads──▶ draining ──nothing waits──▶ farewell ──a moment later──▶ over
  *
  * 1. A member that leads hands leadership over, to whom it suits best, again if need be. Where
  *    nobody can take over (no other voter, nobody reachable) it goes on without.

@@ -10,9 +10,9 @@ const MEMBERS = World.members(3);
 /** Calls `act` again and again until told to stop; returns how the calls ended. */
 function writing(world: World, nodes: () => readonly Node[]): () => Promise<Load> {
   const load: Load = { done: 0, errors: [], longestMs: 0 };
-  let isOver = false;
+  const end = { isOver: false };
   const one = async (turn: number): Promise<void> => {
-    for (let at = turn; !isOver; at++) {
+    for (let at = turn; !end.isOver; at++) {
       const all = nodes();
       const node = all[at % all.length]!;
       const startedMs = world.clock.nowMs();
@@ -27,7 +27,7 @@ function writing(world: World, nodes: () => readonly Node[]): () => Promise<Load
   };
   const all = [0, 1, 2].map((turn) => one(turn));
   return async () => {
-    isOver = true;
+    end.isOver = true;
     await world.until(Promise.all(all));
     return load;
   };

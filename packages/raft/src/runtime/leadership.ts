@@ -2,11 +2,11 @@
  * Leadership as users see it: moved, watched, and worked under.
  *
  * `whileLeader` runs work for as long as this member leads *and has committed in its term*: before
- * that it does not know how far its predecessors got. Work that goes on after the loss is stopped by
- * its signal, but nothing can stop it in time: this process may be paused just then, while another
- * member leads already. What makes the work safe is the *fence*: a number that only grows from one
- * leadership to the next, over all members and restarts (it is the term). Whoever is written to
- * under a fence remembers the highest one seen and refuses a lower one.
+ * that it does not know how far its predecessors got. Work that goes on after the loss is stopped
+ * by its signal, but nothing can stop it in time: this process may be paused just then, while
+ * another member leads already. What makes the work safe is the *fence*: a number that only grows
+ * from one leadership to the next, over all members and restarts (it is the term). Whoever is
+ * written to under a fence remembers the highest one seen and refuses a lower one.
  */
 import type { MemberId } from "../core/configuration.ts";
 import { QuorateError } from "../util/error.ts";

@@ -26,8 +26,8 @@
  *   37 leaving                  u64 lastRequest                                       -
  *
  * Little-endian; u64 holds a safe integer; a flag is 0 or 1; text is a u16 length and UTF-8.
- * `status` of 33: 0 appended, 1 not-leader, 2 overloaded, 3 expired, 4 transferring. `status` of 36:
- * 0 started, 1 not-leader, 2 unknown-member, 3 not-voter, 4 no-other-voter, 5 unreachable, 6 busy.
+ * `status` of 33: 0 appended, 1 not-leader, 2 overloaded, 3 expired, 4 transferring; that of 36: 0
+ * started, 1 not-leader, 2 unknown-member, 3 not-voter, 4 no-other-voter, 5 unreachable, 6 busy.
  *
  * Decoding is strict: a message is whole, exact and possible, or {@link BytesError} says what is
  * wrong with it. What passes is well-formed, not true: whether a term or an index makes sense now
@@ -282,6 +282,14 @@ function readFields(reader: ByteReader, kind: number): PeerMessage {
         lastIndex: reader.u64(),
         lastTerm: reader.u64(),
       });
+    default:
+      return readRuntimeFields(reader, kind);
+  }
+}
+
+/** Those that the runtimes say to each other beside their cores. */
+function readRuntimeFields(reader: ByteReader, kind: number): PeerMessage {
+  switch (kind) {
     case FrameKind.forwardResponse:
       return readForwardResponse(reader);
     case FrameKind.transferRequest:

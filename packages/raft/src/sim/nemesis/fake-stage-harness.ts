@@ -81,7 +81,7 @@ export class FakeStage implements Stage {
   }
 
   transfer(member: MemberView, target: MemberView | undefined): void {
-    this.#did("transfer", target === undefined ? [member] : [member, target], []);
+    this.#did("transfer", [...new Set([member, target ?? member])], []);
   }
 
   cut(from: MemberView, to: MemberView, forUs: number): void {
