@@ -19,7 +19,7 @@ const LINES_SHOWN = 40;
 export interface ClusterOptions {
   readonly members: number;
   readonly electionTimeoutMs: number;
-  /** More arguments of `quorate start`. */
+  /** More options of `quorate start`, the same for every member. */
   readonly args?: readonly string[];
 }
 
@@ -130,8 +130,8 @@ export class Cluster {
     const ports: number[] = [];
     for (const _ of ids) ports.push(await takePort());
     const list = ids.map((id, i) => `${id}=127.0.0.1:${ports[i]!}`).join(",");
-    const timeout = `${options.electionTimeoutMs}`;
-    const args = ["--members", list, "--election-timeout", timeout, ...(options.args ?? [])];
+    const args = ["--members", list, "--election-timeout", `${options.electionTimeoutMs}`];
+    args.push(...(options.args ?? []));
     const members = ids.map((id, i) => new Member(id, ports[i]!, root, args));
     return new Cluster(context, root, members, options.electionTimeoutMs);
   }

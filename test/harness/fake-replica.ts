@@ -54,6 +54,7 @@ export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
     tailBytes: 0,
     turnDelayMaxMs: 0,
     stalls: 0,
+    transfer: undefined,
     ...change,
   };
 }
@@ -77,6 +78,13 @@ export class FakeReplica {
     await this.#before(options);
     return this.machine.query(query);
   }
+
+  readonly leadership = {
+    transfer: async (target: string | undefined, options: CallOptions): Promise<string> => {
+      await this.#before(options);
+      return target ?? "n3";
+    },
+  };
 
   status(): ReplicaStatus {
     return this.current;

@@ -115,7 +115,7 @@ const BANNED_EVERYWHERE: ReadonlyArray<readonly [RegExp, string]> = [
   [/Array\.fromAsync/, "absent from Node 20: use a loop"],
   [/Object\.groupBy|Map\.groupBy/, "absent from Node 20: use a Map"],
   [/\bDisposableStack\b|\bAsyncDisposableStack\b/, "absent from Node 20"],
-  [/\.transfer\(\)|\bIterator\.from\b/, "absent from Node 20"],
+  [/(?<!\bleadership)\.transfer\(\)|\bIterator\.from\b/, "absent from Node 20"],
   [/\bTODO\b|\bFIXME\b|\bXXX\b/, "do it or write an issue"],
   [/\bDate\.now\b|\bnew Date\b/, "only the monotonic clock decides anything"],
 ];

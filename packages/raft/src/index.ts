@@ -4,8 +4,13 @@
 export { openReplica } from "./runtime/node-open.ts";
 export type {
   CallOptions,
+  CloseOptions,
   FollowerStatus,
   HostEvent,
+  Leadership,
+  LeadershipState,
+  LeaderTerm,
+  LeaderWork,
   ReadOptions,
   Replica,
   ReplicaEvent,
@@ -15,6 +20,9 @@ export type {
   ReplicaStatus,
   StartOptions,
   StaticMember,
+  TransferOptions,
+  TransferProgress,
+  WhileLeaderOptions,
 } from "./runtime/replica.ts";
 export type { Applied, Codec, ResultOf, Returns, StateMachine } from "./machine/state-machine.ts";
 export { jsonCodec } from "./machine/json-codec.ts";

@@ -4,8 +4,10 @@
  *
  * Opening: the replica before anybody can reach the HTTP face, because it may refuse for a dozen
  * good reasons. But the face is built before it, because that takes long enough to delay a
- * heartbeat. Closing: the replica first again, so that every waiting request gets its answer over a
- * connection that is still there.
+ * heartbeat. Closing: the replica first again, which hands leadership over, so that every waiting
+ * request gets its answer over a connection that is still there. Those answers say that the
+ * connection ends with them, and new requests are refused as certainly not done: who asks elsewhere
+ * then loses nothing.
  */
 import type { FastifyInstance } from "fastify";
 import { openReplica, QuorateError } from "quorate";
@@ -43,6 +45,7 @@ export async function startMember(
   listener: MemberListener,
 ): Promise<RunningMember> {
   const machine = new KvMachine();
+  let isClosing = false;
   let replica: Replica<KvCommand, KvQuery> | undefined;
   const app = createHttpApp({
     replica: () => assertOpen(replica),
@@ -52,8 +55,10 @@ export async function startMember(
     keyBytesMax: config.keyBytesMax,
     valueBytesMax: config.valueBytesMax,
     connectionsMax: config.httpConnectionsMax,
+    isClosing: () => isClosing,
   });
   const close = async (): Promise<void> => {
+    isClosing = true;
     await replica?.close();
     await closeHttpApp(app, CLOSE_GRACE_MS);
   };

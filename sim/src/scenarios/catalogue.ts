@@ -14,12 +14,14 @@ import { scenarios as freshness } from "./freshness.ts";
 import { scenarios as lateAnswers } from "./late-answers.ts";
 import { scenarios as logRecovery } from "./log-recovery.ts";
 import { scenarios as stability } from "./stability.ts";
+import { scenarios as transfer } from "./transfer.ts";
 
 /** All scenarios, in the order of their files. */
 export const SCENARIOS: readonly Scenario[] = [
   ...lateAnswers,
   ...logRecovery,
   ...stability,
+  ...transfer,
   ...votes,
   ...commit,
   ...replication,

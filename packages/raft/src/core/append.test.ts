@@ -152,6 +152,7 @@ describe("configurations (thesis, 4.1)", () => {
     expect(solo.status.role).toBe("follower");
     const vote = {
       type: "request-vote",
+      transfer: false,
       term: 2,
       incarnation: "n3",
       lastIndex: 1,

@@ -92,9 +92,35 @@ export type ProposeResult =
   | { readonly ok: true; readonly firstIndex: number; readonly term: number }
   | {
       readonly ok: false;
-      readonly reason: "not-leader" | "overloaded";
+      /** `transferring`: leadership is being handed over, ask again when that is over. */
+      readonly reason: "not-leader" | "overloaded" | "transferring";
       readonly leader: MemberId | undefined;
     };
+
+/** Whether leadership is being handed over now, and to whom; or why it is not. */
+export type TransferResult =
+  /** The target may be this member itself, which leads: nothing is to be done. */
+  | { readonly ok: true; readonly target: MemberId }
+  | {
+      readonly ok: false;
+      /** `busy`: it is being handed over to another member; `unreachable`: not heard within T. */
+      readonly reason:
+        | "not-leader"
+        | "unknown-member"
+        | "not-voter"
+        | "no-other-voter"
+        | "unreachable"
+        | "busy";
+      readonly leader: MemberId | undefined;
+    };
+
+/** A transfer of leadership under way. */
+export interface TransferStatus {
+  readonly target: MemberId;
+  readonly sinceMs: number;
+  /** `handed-over`: the target has everything and was told to campaign. */
+  readonly phase: "catching-up" | "handed-over";
+}
 
 /** What the leader knows about one peer. */
 export interface PeerStatus {
@@ -132,6 +158,8 @@ export interface RaftStatus {
   readonly peers: readonly PeerStatus[];
   readonly uncommittedBytes: number;
   readonly tailBytes: number;
+  /** This member leads and hands leadership over; undefined where it does not. */
+  readonly transfer: TransferStatus | undefined;
 }
 
 /** The inputs. After any number of them, `takeOutput` tells what to do. */
@@ -148,6 +176,11 @@ export interface RaftInputs {
    * because too many reads wait already.
    */
   readIndex(nowMs: number, context: number, byLease?: boolean): boolean;
+  /**
+   * Hands leadership over to `target`, or to the best suited voter. Nothing is appended until that
+   * is done or, after T, given up; the events tell which.
+   */
+  transferLeadership(nowMs: number, target: MemberId | undefined): TransferResult;
   /** All writes of outputs up to `output` are durable. Late and repeated calls are harmless. */
   persisted(nowMs: number, output: number): void;
   /** Committed entries up to `index` were applied. */
@@ -158,6 +191,8 @@ export interface RaftInputs {
   loadFailed(nowMs: number, request: LoadRequest): void;
   /** The connection to `peer` was lost: what was on its way may never arrive. */
   unreachable(nowMs: number, peer: MemberId): void;
+  /** There is a connection to `peer`: what is sent to it can arrive. */
+  reachable(nowMs: number, peer: MemberId): void;
   /**
    * What is to be done now; undefined where there is nothing. With `holdNews` the mere news of a
    * commit index stays back, so that it can travel with the entries of the next turn; then

@@ -13,7 +13,7 @@ import { fromUtf8 } from "../util/bytes.ts";
 import type { Random } from "../util/random.ts";
 import { SeededRandom } from "../util/random.ts";
 import type { Configuration, MemberId } from "./configuration.ts";
-import type { ProposeResult, RaftOptions } from "./contract.ts";
+import type { ProposeResult, RaftOptions, TransferResult } from "./contract.ts";
 import type { PackedEntries } from "./entry.ts";
 import { EntryCursor, EntryKind } from "./entry.ts";
 import { commands, configurationOf, raftOptions, TestNode } from "./member-harness.ts";
@@ -140,6 +140,12 @@ export class TestNetwork {
 
   proposeEntries(id: MemberId, entries: PackedEntries): ProposeResult {
     const result = this.raft(id).propose(this.nowMs, entries);
+    this.pump(this.node(id));
+    return result;
+  }
+
+  transfer(id: MemberId, target?: MemberId): TransferResult {
+    const result = this.raft(id).transferLeadership(this.nowMs, target);
     this.pump(this.node(id));
     return result;
   }

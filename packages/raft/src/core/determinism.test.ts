@@ -88,6 +88,7 @@ test("the same inputs give byte-identical outputs", { timeout: 60_000 }, () => {
     else if (dice === 23) network.heal();
     else if (dice === 24) network.drop = () => random.below(4) === 0;
     else if (dice === 25) network.drop = undefined;
+    else if (dice === 26) network.transfer(network.leader()?.id ?? id, voters.at(random.below(4)));
     for (const member of voters) if (random.below(3) > 0) network.persist(member);
     network.run(random.below(20));
   }

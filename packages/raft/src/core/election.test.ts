@@ -10,7 +10,14 @@ function preVote(term: number, lastIndex = 0, lastTerm = 0): PreVote {
 }
 
 function requestVote(term: number, lastIndex = 0, lastTerm = 0): RequestVote {
-  return { type: "request-vote", term, incarnation: incarnationOf("n2"), lastIndex, lastTerm };
+  return {
+    type: "request-vote",
+    term,
+    transfer: false,
+    incarnation: incarnationOf("n2"),
+    lastIndex,
+    lastTerm,
+  };
 }
 
 function heartbeat(term: number): Message {

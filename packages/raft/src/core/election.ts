@@ -12,6 +12,8 @@
  * - Whoever asks from a lower term is told the higher one, in a pre-vote too: otherwise members
  *   with a long log and a low term, and members with a short log and a high term, refuse each other
  *   for ever.
+ * - A leader that hands over (transfer.ts) asks for a campaign at once. Its requests say so and are
+ *   judged in spite of the leader that was heard; the logs are compared as ever.
  * - Votes count once per voter, from voters of the configuration in force, of the current term and
  *   role. A vote is for a directory (incarnation), not for a name that two directories may share.
  */
@@ -52,6 +54,12 @@ export function tickElection(state: RaftState): void {
       ? `no leader heard for ${silenceMs} ms`
       : `no majority within ${state.electionTimeoutMs} ms`,
   );
+}
+
+/** Campaigns since the leader wishes it: nobody needs to be asked first. Thesis, 3.10. */
+export function campaignAtOnce(state: RaftState, reason: string): void {
+  becomeCandidate(state, reason);
+  requestVotes(state, true);
 }
 
 /** A sole voter has nobody to wait for but its own disk. True where that is all there is to do. */
@@ -123,7 +131,7 @@ export function handleRequestVote(state: RaftState, from: MemberId, message: Req
     refuseVote(state, from);
     return;
   }
-  if (isLeaderFresh(state)) return;
+  if (isLeaderFresh(state) && !message.transfer) return;
   if (message.term > state.term) followTerm(state, from, message.term);
   const { vote } = state;
   const isFree =
@@ -177,10 +185,11 @@ function campaign(state: RaftState, reason: string): void {
 }
 
 /** Figure 2, Candidates 1: the request waits until our own vote is durable. */
-function requestVotes(state: RaftState): void {
+function requestVotes(state: RaftState, transfer: boolean): void {
   const { term, incarnation, log } = state;
   const { lastIndex, lastTerm } = log;
-  askVoters(state, { type: "request-vote", term, incarnation, lastIndex, lastTerm }, UNTIL_DURABLE);
+  const type = "request-vote";
+  askVoters(state, { type, term, transfer, incarnation, lastIndex, lastTerm }, UNTIL_DURABLE);
 }
 
 function askVoters(state: RaftState, message: Message, after: number): void {
@@ -218,7 +227,7 @@ function decide(state: RaftState): void {
     return;
   }
   becomeCandidate(state, reason);
-  requestVotes(state);
+  requestVotes(state, false);
 }
 
 function voters(state: RaftState, granted: boolean): string {

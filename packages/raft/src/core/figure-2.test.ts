@@ -9,7 +9,14 @@ import type { Message, RequestVote } from "./message.ts";
 import { ack, append, batchesOf, Solo } from "./solo-harness.ts";
 
 function requestVote(term: number, lastIndex: number, lastTerm: number, id = "n2"): RequestVote {
-  return { type: "request-vote", term, incarnation: incarnationOf(id), lastIndex, lastTerm };
+  return {
+    type: "request-vote",
+    term,
+    transfer: false,
+    incarnation: incarnationOf(id),
+    lastIndex,
+    lastTerm,
+  };
 }
 
 function granted(messages: readonly { message: Message }[]): boolean | undefined {
@@ -234,6 +241,7 @@ describe("Figure 2, Rules for Servers: followers and candidates", () => {
     expect(output.hardState).toMatchObject({ term: 3, vote: { id: "n1" } });
     const message = {
       type: "request-vote",
+      transfer: false,
       term: 3,
       incarnation: incarnationOf("n1"),
       lastIndex: 2,

@@ -32,6 +32,8 @@ export type {
   RaftStatus,
   RecoveredGroup,
   TermRun,
+  TransferResult,
+  TransferStatus,
 } from "./contract.ts";
 export { EMPTY_GROUP } from "./contract.ts";
 export type { EntryFields, EntryView, PackedEntries, Seal } from "./entry.ts";
@@ -61,6 +63,7 @@ export type {
   ReadIndexResponse,
   RequestVote,
   RequestVoteResponse,
+  TimeoutNow,
 } from "./message.ts";
 export type {
   CoreEvent,

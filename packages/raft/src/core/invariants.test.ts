@@ -10,7 +10,7 @@ import { EntryLog } from "./entry-log.ts";
 import { EMPTY_GROUP } from "./contract.ts";
 import type { InvariantName } from "./invariants.ts";
 import { INVARIANTS } from "./invariants.ts";
-import { appendBatch } from "./propose.ts";
+import { appendBatch, appendNoop } from "./propose.ts";
 import { Progress } from "./progress.ts";
 import {
   becomeCandidate,
@@ -25,6 +25,13 @@ type Breach = () => unknown;
 
 function leader(options: ConstructorParameters<typeof Solo>[0] = {}): Solo {
   return new Solo(options).win("n2").ackAll("n2", "n3");
+}
+
+/** In the middle of a transfer to n2. */
+function transferring(): Solo {
+  const solo = leader();
+  solo.raft.transferLeadership(solo.nowMs, "n2");
+  return solo;
 }
 
 const breaches: Record<InvariantName, Record<string, Breach>> = {
@@ -205,6 +212,17 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
       const solo = new Solo().win("n2");
       solo.raft.state.ready = true;
       solo.raft.readIndex(solo.nowMs, 1);
+      solo.take();
+    },
+  },
+  "transfer-appends-nothing": {
+    "the leader opens its term again": () => appendNoop(transferring().raft.state),
+  },
+  "transfer-target-whole": {
+    "the target has acknowledged more than there is": () => {
+      const solo = leader();
+      solo.raft.state.progress.get("n2")!.match = solo.status.lastIndex + 1;
+      solo.raft.transferLeadership(solo.nowMs, "n2");
       solo.take();
     },
   },

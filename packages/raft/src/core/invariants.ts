@@ -35,6 +35,8 @@ export const INVARIANTS = {
   "outputs-in-sequence": "Only an output that was handed out can become durable.",
   "stable-within-log": "What is durable never passes the last entry.",
   "read-after-own-commit": "A read index is never below the leader's first own commit.",
+  "transfer-appends-nothing": "A leader appends nothing while it hands leadership over.",
+  "transfer-target-whole": "Timeout-now goes to a voter that holds the leader's whole log.",
 } as const;
 
 /** The name of an invariant. */

@@ -29,6 +29,8 @@ export interface PreVoteResponse {
 export interface RequestVote {
   readonly type: "request-vote";
   readonly term: number;
+  /** The leader of the term before asked for this campaign: that it was heard is no objection. */
+  readonly transfer: boolean;
   readonly incarnation: Incarnation;
   readonly lastIndex: number;
   readonly lastTerm: number;
@@ -105,6 +107,15 @@ export interface ReadIndexResponse {
   readonly index: number;
 }
 
+/** The leader hands over: campaign now (thesis, 3.10). */
+export interface TimeoutNow {
+  readonly type: "timeout-now";
+  readonly term: number;
+  /** Where the leader's log ends: whoever has another log does not obey. */
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+}
+
 /** Every message between the cores of one group. */
 export type Message =
   | PreVote
@@ -116,7 +127,8 @@ export type Message =
   | Heartbeat
   | HeartbeatResponse
   | ReadIndexRequest
-  | ReadIndexResponse;
+  | ReadIndexResponse
+  | TimeoutNow;
 
 /** The name of a message kind. */
 export type MessageType = Message["type"];

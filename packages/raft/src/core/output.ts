@@ -93,6 +93,14 @@ export type CoreEvent =
   | { readonly type: "truncated"; readonly from: number; readonly term: number }
   /** The leader of a term has committed an entry of that term: it may serve reads now. */
   | { readonly type: "ready"; readonly term: number }
+  /** Leadership is handed over: begun, told to the target, over (done or given up). */
+  | {
+      readonly type: "transfer";
+      readonly phase: "started" | "handed-over" | "ended";
+      readonly target: MemberId;
+      readonly term: number;
+      readonly reason: string;
+    }
   | {
       readonly type: "peer-state";
       readonly peer: MemberId;

@@ -14,6 +14,7 @@ function manual(options: ConstructorParameters<typeof Solo>[0] = {}): Solo {
 
 const vote = {
   type: "request-vote",
+  transfer: false,
   term: 2,
   incarnation: incarnationOf("n2"),
   lastIndex: 9,

@@ -28,6 +28,8 @@ export class Progress {
   state: "probe" | "replicate" = "probe";
   /** When it was last heard in this term. */
   lastHeardMs: number | undefined = undefined;
+  /** The connection was lost and nothing was heard since. */
+  isLost = false;
   /** When an append was last sent. */
   lastAppendMs: number = -Infinity;
   /** The newest read round it has answered in this term. */

@@ -18,6 +18,7 @@ import { emit, refreshConfiguration } from "./state.ts";
 export function propose(state: RaftState, entries: PackedEntries): ProposeResult {
   const { leader, uncommitted, options } = state;
   if (state.role !== "leader") return { ok: false, reason: "not-leader", leader };
+  if (state.transfer !== undefined) return { ok: false, reason: "transferring", leader };
   const waiting = uncommitted.bytes;
   // An empty pipe takes anything: otherwise a large proposal could never be made.
   if (waiting > 0 && waiting + entries.bytes.length > options.uncommittedBytesMax) {
@@ -38,6 +39,9 @@ export function appendNoop(state: RaftState): void {
 /** Appends as the leader and returns the first index. */
 function appendOwn(state: RaftState, entries: PackedEntries): number {
   const firstIndex = state.log.lastIndex + 1;
+  if (state.transfer !== undefined) {
+    violated("transfer-appends-nothing", `Entry ${firstIndex}, target ${state.transfer.target}.`);
+  }
   const batch = EntryBatch.seal(entries, {
     term: state.term,
     firstIndex,

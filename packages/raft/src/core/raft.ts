@@ -10,6 +10,7 @@
  *   lease.ts        reads without a round
  *   entry-log.ts    terms and configurations of the log          progress.ts   one peer
  *   persistence.ts  what is durable                              quorum.ts     majorities
+ *   transfer.ts     handing leadership over
  *   take-output.ts  the next output                              state.ts      all of it as one
  *   value
  *
@@ -25,6 +26,7 @@ import type {
   RaftOptions,
   RaftStatus,
   RecoveredGroup,
+  TransferResult,
 } from "./contract.ts";
 import {
   countOwnVote,
@@ -46,12 +48,14 @@ import {
   handleHeartbeatResponse,
   handleLoaded,
   handleLoadFailed,
+  handleReachable,
   handleUnreachable,
 } from "./replicate.ts";
 import { restartElectionTimer } from "./role.ts";
 import { isHeldMember, RaftState } from "./state.ts";
 import { takeOutput } from "./take-output.ts";
 import { advanceTime, nextDeadlineMs, tickTimers } from "./timing.ts";
+import { handleTimeoutNow, transferLeadership, transferStatus } from "./transfer.ts";
 
 /** Far above any real term, and far enough below 2^53 to count on from there. */
 const TERM_MAX = 2 ** 52;
@@ -96,6 +100,11 @@ export class Raft implements RaftInputs {
     return addRead(this.state, context, byLease);
   }
 
+  transferLeadership(nowMs: number, target: MemberId | undefined): TransferResult {
+    advanceTime(this.state, nowMs);
+    return transferLeadership(this.state, target);
+  }
+
   persisted(nowMs: number, output: number): void {
     const { state } = this;
     advanceTime(state, nowMs);
@@ -126,6 +135,11 @@ export class Raft implements RaftInputs {
   unreachable(nowMs: number, peer: MemberId): void {
     advanceTime(this.state, nowMs);
     handleUnreachable(this.state, peer);
+  }
+
+  reachable(nowMs: number, peer: MemberId): void {
+    advanceTime(this.state, nowMs);
+    handleReachable(this.state, peer);
   }
 
   takeOutput(nowMs: number, holdNews = false): Output | undefined {
@@ -163,6 +177,8 @@ function dispatch(state: RaftState, from: MemberId, message: Message): void {
       return handleAppendEntries(state, from, message);
     case "heartbeat":
       return handleHeartbeat(state, from, message);
+    case "timeout-now":
+      return handleTimeoutNow(state, from, message);
     case "request-vote-response":
     case "append-entries-response":
     case "heartbeat-response":
@@ -179,7 +195,15 @@ function dispatch(state: RaftState, from: MemberId, message: Message): void {
 
 type Answer = Exclude<
   Message,
-  { type: "pre-vote" | "pre-vote-response" | "request-vote" | "append-entries" | "heartbeat" }
+  {
+    type:
+      | "pre-vote"
+      | "pre-vote-response"
+      | "request-vote"
+      | "append-entries"
+      | "heartbeat"
+      | "timeout-now";
+  }
 >;
 
 function dispatchAnswer(state: RaftState, from: MemberId, message: Answer): void {
@@ -220,5 +244,6 @@ function statusOf(state: RaftState): RaftStatus {
     peers: [...state.progress.values()].map((progress) => progress.status()),
     uncommittedBytes: state.uncommitted.bytes,
     tailBytes: log.tailBytes,
+    transfer: transferStatus(state.transfer),
   };
 }

@@ -170,6 +170,19 @@ export class RandomWalk {
     if (this.network.propose(node.id, ...texts).ok) this.#count("proposed");
   }
 
+  /** What follows closely on a transfer is what it has to stand. */
+  #transfer(): void {
+    const node = this.#anyLeader();
+    if (!node.isUp || node.paused) return;
+    const target = this.#once(2) ? undefined : this.#any();
+    const result = this.network.transfer(node.id, target?.id);
+    if (!result.ok || result.target === node.id) return;
+    this.#count("transfers");
+    const taker = this.network.node(result.target);
+    if (this.#once(3)) this.#strike(this.#once(2) ? node : taker);
+    if (this.#once(3)) this.#pauseSoon(taker, this.#draw(4));
+  }
+
   #read(node: TestNode): void {
     if (!node.isUp || node.paused) return;
     const context = ++this.#proposals;
@@ -186,7 +199,7 @@ export class RandomWalk {
     if (this.#isCalm) return;
     const { network } = this;
     const node = this.#once(2) ? this.#any() : this.#anyLeader();
-    switch (this.#draw(14)) {
+    switch (this.#draw(16)) {
       case 0:
         this.#lossPercent = this.#draw(3) * 10;
         break;
@@ -221,9 +234,15 @@ export class RandomWalk {
         break;
       case 12:
         if (node.isUp && !node.paused) {
-          node.raft.unreachable(network.nowMs, this.#any().id);
+          const peer = this.#any().id;
+          if (this.#once(3)) node.raft.reachable(network.nowMs, peer);
+          else node.raft.unreachable(network.nowMs, peer);
           network.pump(node);
         }
+        break;
+      case 13:
+      case 14:
+        this.#transfer();
         break;
       default:
         break;
@@ -384,7 +403,8 @@ export class RandomWalk {
   #onSent(from: MemberId, to: MemberId, message: Message): void {
     const node = this.network.node(from);
     this.watch.onSent(node, to, message);
-    if (message.type.endsWith("-response")) this.#remember(from, to, message);
+    const isEcho = message.type.endsWith("-response") || message.type === "timeout-now";
+    if (isEcho) this.#remember(from, to, message);
     const isVote = message.type === "request-vote-response" && message.granted;
     if (isVote && this.#once(10)) this.#strike(node);
     if (message.type === "append-entries-response" && this.#once(100)) this.#strike(node);

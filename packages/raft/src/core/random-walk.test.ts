@@ -32,6 +32,7 @@ test(`${WALKS} random walks keep every promise and heal`, { timeout: 60_000 + WA
     "strikes",
     "late",
     "loads",
+    "transfers",
     "truncated",
     "ok",
     "no-leader",

@@ -537,3 +537,15 @@ describe("cluster time", () => {
     expect(timesOf(solo)).toEqual([9_000, 9_000, 9_000]);
   });
 });
+
+test("a peer that can be reached again is probed at once", () => {
+  const solo = new Solo().win("n2").ackAll("n2", "n3");
+  solo.raft.unreachable(solo.nowMs, "n3");
+  solo.take();
+  solo.forget();
+  solo.raft.reachable(solo.nowMs, "n3");
+  solo.raft.reachable(solo.nowMs, "n9");
+  solo.take();
+  expect(solo.sent("append-entries", "n3")).toHaveLength(1);
+  expect(solo.sent("append-entries", "n2")).toHaveLength(0);
+});

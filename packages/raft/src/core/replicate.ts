@@ -63,7 +63,18 @@ export function handleHeartbeatResponse(
 export function handleUnreachable(state: RaftState, peer: MemberId): void {
   const progress = state.progress.get(peer);
   if (state.role !== "leader" || progress === undefined) return;
+  progress.isLost = true;
   if (progress.state === "replicate") toProbe(state, progress, progress.match + 1, "unreachable");
+}
+
+/**
+ * What is sent to `peer` can arrive again: it is probed at once, so that it learns who leads and
+ * begins to catch up without waiting for a heartbeat.
+ */
+export function handleReachable(state: RaftState, peer: MemberId): void {
+  const progress = state.progress.get(peer);
+  if (state.role !== "leader" || progress === undefined) return;
+  if (progress.state === "probe") progress.probeSent = false;
 }
 
 /**
@@ -124,7 +135,10 @@ export function handleLoadFailed(state: RaftState, request: LoadRequest): void {
 function heard(state: RaftState, from: MemberId, term: number): Progress | undefined {
   if (state.role !== "leader" || term !== state.term) return undefined;
   const progress = state.progress.get(from);
-  if (progress !== undefined) progress.lastHeardMs = state.nowMs;
+  if (progress !== undefined) {
+    progress.lastHeardMs = state.nowMs;
+    progress.isLost = false;
+  }
   return progress;
 }
 

@@ -10,6 +10,7 @@
  *        a leader or a higher term was seen, the round was lost, the quorum was lost
  *
  * Becoming a pre-candidate raises no term (thesis, 9.6); becoming a candidate raises it by one.
+ * A follower that its leader hands over to skips the pre-votes (transfer.ts).
  * Invariants: `term-monotone`, `vote-once`, `one-leader-per-term`, `campaign-as-voter`.
  */
 import type { Incarnation, MemberId } from "./configuration.ts";
@@ -58,6 +59,7 @@ export function becomeCandidate(state: RaftState, reason: string): void {
   if (!state.isVoter) violated("campaign-as-voter", `${state.id} asks for votes.`);
   raiseTerm(state, state.term + 1);
   setRole(state, "candidate", reason);
+  setLeader(state, undefined, true);
   castVote(state, state.id, state.incarnation);
   state.votes.clear();
   restartElectionTimer(state);
@@ -76,6 +78,14 @@ export function becomeLeader(state: RaftState, reason: string): void {
   state.reads.round = 0;
   state.lease.begin();
   appendNoop(state);
+}
+
+/** A transfer is over, with the leadership that it belonged to or before. */
+export function endTransfer(state: RaftState, reason: string): void {
+  const { transfer, term } = state;
+  if (transfer === undefined) return;
+  state.transfer = undefined;
+  emit(state, { type: "transfer", phase: "ended", target: transfer.target, term, reason });
 }
 
 /** Records a vote; the same vote again is no change. Figure 2, RequestVote 2. */
@@ -136,6 +146,7 @@ function setRole(state: RaftState, role: Role, reason: string): void {
 }
 
 function leaveLeadership(state: RaftState): void {
+  endTransfer(state, "leads no more");
   endLeaderReads(state);
   state.progress.clear();
   state.uncommitted.clear();

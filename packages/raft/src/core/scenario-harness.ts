@@ -218,6 +218,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     if (!result.ok) scenario.trace(id, `refuses the proposal: ${result.reason}`);
   },
 
+  /** transfer n1 [n2] */
+  transfer(scenario, [id = "", target]) {
+    const { network } = scenario;
+    const result = network.transfer(id, target);
+    if (!result.ok) scenario.trace(id, `refuses the transfer: ${result.reason}`);
+  },
+
   /** configure n1 voters n1 n2 outgoing n2 n3 learners n4: appends a configuration entry */
   configure({ network }, [id = "", ...words]) {
     const options = sectionsOf(words);

@@ -31,6 +31,15 @@ export interface Draft {
   after: number;
 }
 
+/** Leadership is being handed over (transfer.ts). */
+export interface Transfer {
+  readonly target: MemberId;
+  readonly startedMs: number;
+  readonly deadlineMs: number;
+  /** When timeout-now was last sent; undefined = the target still lacks something. */
+  sentMs: number | undefined;
+}
+
 /** Everything that the functions of this folder work on. */
 export class RaftState {
   readonly options: RaftOptions;
@@ -83,6 +92,8 @@ export class RaftState {
   roundDue = false;
   /** News of the commit index was held back for the entries of the next turn. */
   holdsNews = false;
+  /** To whom leadership is being handed over; undefined = it is not. */
+  transfer: Transfer | undefined = undefined;
   /** Cluster time at the moment this member became leader. */
   timeBaseMs = 0;
 

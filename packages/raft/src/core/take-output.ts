@@ -12,6 +12,7 @@ import { collectReads } from "./read-index.ts";
 import { collectMessages } from "./replicate.ts";
 import type { RaftState } from "./state.ts";
 import { UNTIL_DURABLE } from "./state.ts";
+import { collectTransfer } from "./transfer.ts";
 
 /** What is to be done now; undefined where there is nothing. */
 export function takeOutput(state: RaftState, holdNews: boolean): Output | undefined {
@@ -19,6 +20,7 @@ export function takeOutput(state: RaftState, holdNews: boolean): Output | undefi
   collectReads(state);
   state.holdsNews = false;
   if (state.role === "leader") collectMessages(state, holdNews);
+  collectTransfer(state);
   state.log.evict(state.options.tailBytesMax, state.persistence.stableIndex);
   if (!hasNews(state)) return undefined;
   const { term, vote, commit, events, loads } = state;

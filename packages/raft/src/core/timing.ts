@@ -14,6 +14,7 @@ import { dropLease, renewLease } from "./lease.ts";
 import { readsDeadlineMs, requestDeadlineMs, tickReads } from "./read-index.ts";
 import { restartElectionTimer } from "./role.ts";
 import type { RaftState } from "./state.ts";
+import { tickTransfer, transferDeadlineMs } from "./transfer.ts";
 
 /** Takes in the time of an input. */
 export function advanceTime(state: RaftState, nowMs: number): void {
@@ -28,6 +29,7 @@ export function advanceTime(state: RaftState, nowMs: number): void {
 /** Does what is due. */
 export function tickTimers(state: RaftState): void {
   if (state.role === "leader") {
+    tickTransfer(state);
     tickCheckQuorum(state);
     tickHeartbeat(state);
   } else {
@@ -39,7 +41,7 @@ export function tickTimers(state: RaftState): void {
 /** The time at which {@link tickTimers} has something to do. */
 export function nextDeadlineMs(state: RaftState): number {
   if (state.role === "leader") {
-    return Math.min(state.heartbeatDeadlineMs, quorumDeadlineMs(state));
+    return Math.min(state.heartbeatDeadlineMs, quorumDeadlineMs(state), transferDeadlineMs(state));
   }
   return Math.min(
     electionDeadlineMs(state),

@@ -33,8 +33,12 @@ export function describeMessage(message: Message): string {
   const start = `${NAMES[message.type]} term ${message.term}`;
   switch (message.type) {
     case "pre-vote":
-    case "request-vote":
+    case "timeout-now":
       return `${start}, log ends ${message.lastIndex}@${message.lastTerm}`;
+    case "request-vote": {
+      const wish = message.transfer ? ", as its leader wished" : "";
+      return `${start}, log ends ${message.lastIndex}@${message.lastTerm}${wish}`;
+    }
     case "pre-vote-response":
     case "request-vote-response":
       return `${start}, ${message.granted ? "granted" : "refused"}`;
@@ -75,6 +79,7 @@ const NAMES: Readonly<Record<Message["type"], string>> = {
   "heartbeat-response": "heartbeat answer",
   "read-index-request": "read request",
   "read-index-response": "read answer",
+  "timeout-now": "timeout-now",
 };
 
 /** What an event means, for observers; undefined where a message says the same. */
@@ -97,6 +102,8 @@ export function describeEvent(id: MemberId, event: CoreEvent): string | undefine
       return `removes its entries from ${event.from} (term ${event.term}) on`;
     case "ready":
       return `has committed in term ${event.term}: may serve reads`;
+    case "transfer":
+      return `transfer to ${event.target} ${event.phase}: ${event.reason}`;
     case "peer-state":
       return `${event.state === "probe" ? "probes" : "replicates to"} ${event.peer}: ${event.reason}`;
     case "vote-received":

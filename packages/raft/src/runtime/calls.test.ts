@@ -320,7 +320,7 @@ describe("closing", () => {
     await world.run(2);
     const gathered = errorOf(leader.node.write(add()));
     const later = errorOf(leader.node.read({ type: "later", of: new Promise(() => {}) }));
-    const closing = world.until(leader.node.close());
+    const closing = world.until(leader.node.close({ handOver: false }));
     expect(await handedOn).toMatchObject({ code: "OUTCOME_UNKNOWN", outcome: "unknown" });
     expect(await gathered).toMatchObject({ code: "CLOSED", outcome: "not-done" });
     expect((await read).code).toBe("CLOSED");

@@ -183,14 +183,63 @@ export class LeaderCall extends Call {
   }
 }
 
+/** Somebody who wants leadership to move. */
+export class TransferCall extends Call {
+  /** Who is to lead; undefined = anybody else. */
+  readonly target: MemberId | undefined;
+  /** The leader that was asked first. */
+  askedOf: MemberId | undefined = undefined;
+  /** Not asked again before this. */
+  askAtMs = 0;
+  /** What was last in the way. */
+  obstacle = "no leader was known";
+
+  constructor(calls: Calls, start: CallStart, target: MemberId | undefined) {
+    super(calls, start);
+    this.target = target;
+    calls.transfers.add(this);
+  }
+
+  /** Whether this is what was wished, now that `leader` leads. */
+  isFulfilledBy(leader: MemberId): boolean {
+    if (this.target !== undefined) return leader === this.target;
+    return this.askedOf !== undefined && leader !== this.askedOf;
+  }
+
+  timeoutError(): QuorateError {
+    if (this.askedOf === undefined) {
+      return new QuorateError("NO_LEADER", "no leader was known before the deadline");
+    }
+    const whom = this.target === undefined ? "" : ` to ${this.target}`;
+    const message = `leadership did not move${whom} before the deadline: ${this.obstacle}`;
+    return new QuorateError("TIMEOUT", message, { outcome: "unknown" });
+  }
+
+  abortError(cause: unknown): QuorateError {
+    const outcome = this.askedOf === undefined ? "not-done" : "unknown";
+    const message = "the caller's signal ended the wait for the transfer";
+    return new QuorateError("ABORTED", message, { cause, outcome });
+  }
+
+  leave(calls: Calls): void {
+    calls.transfers.delete(this);
+  }
+}
+
 /** All calls of one group that wait, their numbers and their deadlines. */
 export class Calls {
   readonly deadlines: Deadlines = new Deadlines();
   readonly leaders: Set<LeaderCall> = new Set();
+  readonly transfers: Set<TransferCall> = new Set();
   writes = 0;
   reads = 0;
   /** Payloads of the writes that are not appended anywhere yet, as far as this member knows. */
   gatheredBytes = 0;
+
+  /** Writes and reads that have not ended. */
+  get waiting(): number {
+    return this.writes + this.reads;
+  }
 
   opened(call: Call): void {
     this.deadlines.add(call);
@@ -209,7 +258,7 @@ export class Calls {
   }
 
   hasRoomForRead(): boolean {
-    return this.reads + this.leaders.size < LIMITS.pendingReadsMax;
+    return this.reads + this.leaders.size + this.transfers.size < LIMITS.pendingReadsMax;
   }
 
   /** Ends every call whose deadline has passed. */

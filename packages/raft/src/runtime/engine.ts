@@ -22,6 +22,7 @@ import { Observers } from "./observers.ts";
 import type { EngineOptions } from "./options.ts";
 import { Peering } from "./peering.ts";
 import type { EnginePorts } from "./ports.ts";
+import type { CloseOptions } from "./replica.ts";
 import { storageError } from "./storage-error.ts";
 
 /** The only group for now. */
@@ -64,13 +65,25 @@ export class Engine {
     this.#dataDir = parts.dataDir;
   }
 
+  /** Whether it is closed or on its way there: no new call is taken. */
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
+  }
+
   /** Ends every call and lets go of everything; idempotent, and never rejects. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  close(options: CloseOptions = {}): Promise<void> {
+    const { handOver = true } = options;
+    if (!handOver) this.group.hurry();
+    this.#closing ??= this.#close(handOver);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  async #close(handsOver: boolean): Promise<void> {
+    this.observers.emit({ type: "closing" });
+    if (handsOver && this.group.state === "running") {
+      this.observers.deliver();
+      await this.group.leave();
+    }
     this.group.close();
     this.host.stop();
     await Promise.allSettled([this.ports.transport.close()]);
@@ -105,7 +118,7 @@ export async function openEngine(
     await engine.peering.begin(recovered);
     return engine;
   } catch (error) {
-    if (engine !== undefined) await engine.close();
+    if (engine !== undefined) await engine.close({ handOver: false });
     else {
       await Promise.allSettled([ports.transport.close()]);
       await Promise.allSettled([log?.close()]);

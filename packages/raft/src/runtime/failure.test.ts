@@ -75,7 +75,7 @@ test("a machine that closes its replica from within apply is not called again", 
   const { node, machine } = await world.open("n1", { bootstrap: true });
   let closing: Promise<void> | undefined;
   machine.onApply = () => {
-    closing ??= node.close();
+    closing ??= node.close({ handOver: false });
   };
   const writes = [1, 2, 3].map(async () => errorOf(node.write(add())));
   const errors = await world.until(Promise.all(writes));

@@ -90,6 +90,21 @@ export class Forwarding {
     return oldest;
   }
 
+  /**
+   * `to` takes nothing any more, and the last request it ever got is `lastRequest`: takes out what
+   * never reached it. Where it got none in its present run nothing is known of an earlier one.
+   */
+  takeUntaken(to: MemberId, lastRequest: number): WriteCall[] {
+    const calls: WriteCall[] = [];
+    if (lastRequest === 0) return calls;
+    for (const [number, request] of this.#requests) {
+      if (request.to !== to || number <= lastRequest) continue;
+      calls.push(...request.calls);
+      this.#requests.delete(number);
+    }
+    return calls;
+  }
+
   /** Everything that waits and has not ended. */
   *pending(): Generator<WriteCall> {
     for (const request of this.#requests.values()) {

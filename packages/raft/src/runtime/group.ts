@@ -26,13 +26,15 @@ import { assert, InvariantViolation } from "../util/assert.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import { Applier } from "./applier.ts";
 import { Calls } from "./calls.ts";
-import type { LeaderCall, ReadCall, WriteCall } from "./calls.ts";
+import type { LeaderCall, ReadCall, TransferCall, WriteCall } from "./calls.ts";
+import { Departure } from "./departure.ts";
 import { GroupStopped, InputTrace } from "./input-trace.ts";
 import { LIMITS } from "./limits.ts";
 import type { EngineOptions } from "./options.ts";
 import type { Observers } from "./observers.ts";
 import { Outbox } from "./outbox.ts";
 import { Reads } from "./reads.ts";
+import { Transfers } from "./transfers.ts";
 import { Writes } from "./writes.ts";
 
 /** What a group needs of its host. */
@@ -70,6 +72,7 @@ export class Group {
   readonly #context: GroupContext;
   readonly #writes: Writes;
   readonly #reads: Reads;
+  readonly #transfers: Transfers;
   readonly #trace = new InputTrace();
   readonly #loads: ((nowMs: number) => void)[] = [];
   #engine: Engine | undefined;
@@ -78,7 +81,8 @@ export class Group {
   #lastStatus: RaftStatus | undefined;
   #leader: MemberId | undefined;
   #leaderLostMs: number;
-  #isReady = false;
+  #leadingTerm: number | undefined;
+  #departure: Departure | undefined;
   #careAtMs = Number.POSITIVE_INFINITY;
 
   constructor(context: GroupContext) {
@@ -91,6 +95,17 @@ export class Group {
       clockDriftBoundPpm,
       wake: () => context.wake(),
     });
+    const retryMs = heartbeatIntervalMs / 2;
+    const send = (to: MemberId, message: PeerMessage): boolean =>
+      context.transport.send(to, context.number, message);
+    this.#transfers = new Transfers({
+      id: context.id,
+      nonce: context.startNonce,
+      electionTimeoutMs,
+      retryMs,
+      calls: this.calls,
+      send,
+    });
     this.#writes = new Writes({
       id: context.id,
       nonce: context.startNonce,
@@ -98,8 +113,8 @@ export class Group {
       // A batch must fit into a segment, whatever else is in it.
       batchBytesMax: Math.min(LIMITS.batchBytesMax, context.options.segmentBytes / 4),
       forwardBytesMax: context.options.segmentBytes / 2,
-      retryMs: heartbeatIntervalMs / 2,
-      send: (to, message) => context.transport.send(to, context.number, message),
+      retryMs,
+      send,
     });
   }
 
@@ -121,7 +136,12 @@ export class Group {
 
   /** Leads and has committed an entry of its own term. */
   get isReady(): boolean {
-    return this.#isReady;
+    return this.#leadingTerm !== undefined;
+  }
+
+  /** The term in which this member {@link isReady}. */
+  get leadingTerm(): number | undefined {
+    return this.#leadingTerm;
   }
 
   /** When the next turn is needed at the latest. */
@@ -131,6 +151,8 @@ export class Group {
       this.calls.deadlines.nextMs,
       this.#careAtMs,
       this.#writes.nextMs(this.#leader),
+      this.#transfers.nextMs(this.#leader),
+      this.#departure?.nextMs ?? Number.POSITIVE_INFINITY,
     );
   }
 
@@ -186,6 +208,11 @@ export class Group {
     return this.#reads.isFresh(nowMs, maxStalenessMs);
   }
 
+  addTransfer(call: TransferCall): void {
+    if (this.#leader === undefined) this.#careSoon(call.startedMs);
+    this.#context.wake();
+  }
+
   /** Answers from the machine as it is. */
   answer(call: ReadCall): void {
     this.#reads.answer(call);
@@ -204,6 +231,15 @@ export class Group {
       case "forward-response":
         this.#writes.takeForwardResponse(from, message, nowMs, engine.applier.applied);
         return;
+      case "transfer-request":
+        this.#transfers.takeRequest(nowMs, from, message, engine.core);
+        return;
+      case "transfer-response":
+        this.#transfers.takeResponse(nowMs, from, message);
+        return;
+      case "leaving":
+        this.#writes.takeLeaving(from, message, nowMs);
+        return;
       case "formation":
         return;
       default:
@@ -211,8 +247,10 @@ export class Group {
     }
   }
 
-  connected(): void {
+  connected(nowMs: number, peer: MemberId): void {
     this.#writes.connected();
+    this.#trace.record(nowMs, `reachable ${peer}`);
+    this.#engine?.core.reachable(nowMs, peer);
   }
 
   disconnected(nowMs: number, peer: MemberId): void {
@@ -239,10 +277,12 @@ export class Group {
     for (const load of this.#loads.splice(0)) load(nowMs);
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
+    this.#transfers.dispatch(nowMs, engine.core, this.#leader);
     const byRound = this.#reads.ask(nowMs, engine.core, false);
     if (byRound !== undefined) this.#trace.record(nowMs, "read-index", byRound);
     const byLease = this.#reads.ask(nowMs, engine.core, true);
     if (byLease !== undefined) this.#trace.record(nowMs, "read-index by lease", byLease);
+    this.#departure?.step(nowMs, engine.core);
   }
 
   /** Takes the core's outputs: sends, keeps, answers. */
@@ -279,10 +319,13 @@ export class Group {
     if (engine === undefined) return false;
     const { applier, core } = engine;
     const before = applier.applied;
+    const waitingBefore = this.calls.waiting;
     const more = this.#run(engine, untilMs);
     if (applier.applied !== before) core.applied(this.#context.clock.nowMs(), applier.applied);
     this.#reads.serve(applier.applied);
     if (this.#writes.hasRuledOut) this.#context.wake();
+    // What has just been answered may have been what the departure waited for.
+    if (this.#departure !== undefined && waitingBefore > this.calls.waiting) this.#context.wake();
     return more;
   }
 
@@ -313,6 +356,7 @@ export class Group {
     const readError = this.refusal();
     this.#reads.endAll(() => readError);
     for (const call of [...this.calls.leaders]) call.reject(readError);
+    for (const call of [...this.calls.transfers]) call.reject(readError);
     this.#context.observers.emit({ type: "failed", error: failure });
   }
 
@@ -323,6 +367,30 @@ export class Group {
       outcome: "not-done",
       cause: failure.cause ?? failure,
     });
+  }
+
+  /** Prepares for {@link close} so that it hurts nobody: see departure.ts. Never rejects. */
+  leave(): Promise<void> {
+    const { clock, options, transport } = this.#context;
+    if (this.#engine === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#departure = new Departure({
+        deadlineMs: clock.nowMs() + options.electionTimeoutMs,
+        lingerMs: options.heartbeatIntervalMs / 4,
+        calls: this.calls,
+        farewell: () => this.#writes.leave(transport.status().map(({ id }) => id)),
+        over: () => {
+          this.#departure = undefined;
+          resolve();
+        },
+      });
+      this.#context.wake();
+    });
+  }
+
+  /** Whoever waits in {@link leave} waits no longer. */
+  hurry(): void {
+    this.#departure?.end();
   }
 
   close(): void {
@@ -339,6 +407,7 @@ export class Group {
     );
     this.#reads.endAll(closed);
     for (const call of [...this.calls.leaders]) call.reject(closed());
+    for (const call of [...this.calls.transfers]) call.reject(closed());
   }
 
   /** The core's own view; after a failure, the last one there was. */
@@ -359,14 +428,18 @@ export class Group {
   #observe(nowMs: number, event: CoreEvent): void {
     if (event.type === "leader") this.#leaderChanged(nowMs, event.leader);
     if (event.type === "configuration") this.#context.configured(event.configuration);
-    if (event.type === "role") this.#isReady = false;
-    if (event.type === "ready") this.#isReady = true;
+    if (event.type === "role") this.#leadingTerm = undefined;
+    if (event.type === "ready") this.#leadingTerm = event.term;
+    // What was held back can be proposed again, or sent to another.
+    if (event.type === "transfer" && event.phase === "ended") this.#context.wake();
     this.#context.observers.emit(event);
   }
 
   #leaderChanged(nowMs: number, leader: MemberId | undefined): void {
     this.#leader = leader;
     this.#writes.leaderChanged(leader, nowMs);
+    this.#transfers.leaderChanged(leader);
+    if (this.#departure !== undefined) this.#context.wake();
     if (leader === undefined) {
       this.#leaderLostMs = nowMs;
       this.#careSoon(nowMs);
@@ -398,7 +471,8 @@ export class Group {
     if (this.#leader !== undefined) return;
     this.#writes.endLeaderless(nowMs, this.#limitOf);
     this.#reads.endLeaderless(nowMs, this.#limitOf);
-    if (this.calls.writes + this.calls.reads > 0) this.#careSoon(nowMs);
+    this.#transfers.endLeaderless(nowMs, this.#limitOf);
+    if (this.calls.waiting + this.calls.transfers.size > 0) this.#careSoon(nowMs);
   }
 
   #careSoon(nowMs: number): void {
@@ -462,7 +536,8 @@ export class Group {
     this.#engine?.applier.halt();
     this.#engine = undefined;
     this.#leader = undefined;
-    this.#isReady = false;
+    this.#leadingTerm = undefined;
+    this.#departure?.end();
     this.#loads.length = 0;
     this.#careAtMs = Number.POSITIVE_INFINITY;
   }

@@ -60,6 +60,7 @@ export class Host implements TransportHandler {
   #isWriting = false;
   #peering: Peering | undefined;
   #lost: MemberId[] = [];
+  #found: MemberId[] = [];
   #isRunning = false;
   #isClosed = false;
   #isPaused = false;
@@ -130,7 +131,7 @@ export class Host implements TransportHandler {
   connected(peer: MemberId, remote: Hello): void {
     this.#parts.observers.emit({ type: "peer-connected", peer, address: remote.address });
     this.#who().connected(peer, remote);
-    for (const group of this.#groups.values()) group.connected();
+    this.#found.push(peer);
     this.wake();
   }
 
@@ -233,6 +234,11 @@ export class Host implements TransportHandler {
     for (const peer of this.#lost.splice(0)) {
       for (const group of this.#groups.values()) {
         this.#guard(group, () => group.disconnected(nowMs, peer));
+      }
+    }
+    for (const peer of this.#found.splice(0)) {
+      for (const group of this.#groups.values()) {
+        this.#guard(group, () => group.connected(nowMs, peer));
       }
     }
     if (this.#isPaused) {

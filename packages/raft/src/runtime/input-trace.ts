@@ -67,6 +67,7 @@ function numbersOf(message: PeerMessage): readonly [number, number] {
       return [message.term, message.index];
     case "pre-vote":
     case "request-vote":
+    case "timeout-now":
       return [message.term, message.lastIndex];
     case "heartbeat":
     case "heartbeat-response":
@@ -81,6 +82,11 @@ function numbersOf(message: PeerMessage): readonly [number, number] {
       return [0, message.request];
     case "forward-response":
       return [message.term, message.request];
+    case "transfer-request":
+    case "transfer-response":
+      return [0, message.request];
+    case "leaving":
+      return [0, message.lastRequest];
     case "formation":
       return [0, message.configuration.length];
     default:

@@ -102,6 +102,11 @@ export function readTermsOf(options: ReadOptions | undefined): ReadTerms {
   return { consistency, maxStalenessMs: bounded(given, "maxStalenessMs", bounds) };
 }
 
+/** Throws OPTION_INVALID where this can be no member. */
+export function checkTarget(target: MemberId | undefined): void {
+  if (target !== undefined) checkId(target, "target");
+}
+
 type Numbers = Pick<
   EngineOptions,
   | "electionTimeoutMs"

@@ -5,18 +5,22 @@
 import type { MemberId } from "../core/configuration.ts";
 import type { Codec, ResultOf } from "../machine/state-machine.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
-import { LeaderCall, ReadCall, WriteCall } from "./calls.ts";
+import { LeaderCall, ReadCall, TransferCall, WriteCall } from "./calls.ts";
 import type { CallStart } from "./calls.ts";
 import type { Engine } from "./engine.ts";
-import { readTermsOf, timeoutOf } from "./options.ts";
+import { LeadershipHandle } from "./leadership.ts";
+import { checkTarget, readTermsOf, timeoutOf } from "./options.ts";
 import type {
   CallOptions,
+  CloseOptions,
+  Leadership,
   ReadOptions,
   Replica,
   ReplicaEvent,
   ReplicaEventOf,
   ReplicaEventType,
   ReplicaStatus,
+  TransferOptions,
 } from "./replica.ts";
 import { statusOf } from "./status.ts";
 
@@ -41,12 +45,16 @@ const KEEP_ENDS = (resolve: Resolve, reject: Reject): void => {
 
 /** {@link Replica} on an {@link Engine}. */
 export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
+  readonly leadership: Leadership;
   readonly #engine: Engine;
   readonly #codec: Codec<Command>;
 
   constructor(engine: Engine, codec: Codec<Command>) {
     this.#engine = engine;
     this.#codec = codec;
+    this.leadership = new LeadershipHandle(engine, (target, options) =>
+      this.#transfer(target, options),
+    );
   }
 
   get id(): MemberId {
@@ -121,12 +129,25 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
     return this.#engine.observers.onAny(listener);
   }
 
-  close(): Promise<void> {
-    return this.#engine.close();
+  close(options?: CloseOptions): Promise<void> {
+    return this.#engine.close(options);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #transfer(target: MemberId | undefined, options: TransferOptions | undefined): Promise<MemberId> {
+    return new Promise((resolve, reject: Reject) => {
+      checkTarget(target);
+      this.#checkOpen();
+      const start = this.#start(options, resolve as Resolve, reject);
+      const { group } = this.#engine;
+      if (!group.calls.hasRoomForRead()) {
+        throw new QuorateError("OVERLOADED", "too many calls wait on this member");
+      }
+      group.addTransfer(new TransferCall(group.calls, start, target));
+    });
   }
 
   #encode(command: Command): Uint8Array {
@@ -156,6 +177,7 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
   #checkOpen(): void {
     const { group } = this.#engine;
     if (group.state === "closed" || group.state === "failed") throw group.refusal();
+    if (this.#engine.isClosing) throw new QuorateError("CLOSED", "this replica is closing");
   }
 
   #start(options: CallOptions | undefined, resolve: Resolve, reject: Reject): CallStart {

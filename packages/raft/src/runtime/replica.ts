@@ -93,6 +93,98 @@ export interface ReadOptions extends CallOptions {
   readonly maxStalenessMs?: number;
 }
 
+/** Options of a transfer of leadership. */
+export interface TransferOptions extends CallOptions {}
+
+/** Options of {@link Leadership.whileLeader}. */
+export interface WhileLeaderOptions {
+  /** Ends it: no further run begins, and the one under way is told by its own signal. */
+  readonly signal?: AbortSignal;
+}
+
+/** Under what leadership work is done. */
+export interface LeaderTerm {
+  /** Aborted when this member does not lead any more, or closes. */
+  readonly signal: AbortSignal;
+  /**
+   * A fencing token: larger in every later leadership, whichever member leads, over all restarts.
+   * Whatever is written to under it outside of the cluster should refuse a smaller one than it saw.
+   */
+  readonly fence: number;
+}
+
+/** Work that only the leader does. */
+export type LeaderWork = (term: LeaderTerm) => Promise<void>;
+
+/** Who leads, as this member knows it. */
+export interface LeadershipState {
+  readonly leader: MemberId | undefined;
+  /** This member leads and has committed an entry of its own term. */
+  readonly isLeader: boolean;
+  /** The fencing token of its leadership; undefined unless it leads. */
+  readonly fence: number | undefined;
+}
+
+/** Leadership, seen from one member. */
+export interface Leadership {
+  /**
+   * Moves leadership to `target`, or to the voter that suits best, and names who leads then. Works
+   * on every member. Writes made meanwhile wait and go to the new leader. Where the target leads
+   * already there is nothing to do.
+   *
+   * @throws QuorateError MEMBER_UNKNOWN, MEMBER_NOT_VOTER (also where there is no other voter),
+   * NO_LEADER, OPTION_INVALID, OVERLOADED, CLOSED (certainly not done); TIMEOUT, ABORTED (it may
+   * still happen).
+   * @example
+   * ```ts
+   * const leader = await node.leadership.transfer("n2", { timeoutMs: 2000 });
+   * ```
+   */
+  transfer(target?: MemberId, options?: TransferOptions): Promise<MemberId>;
+
+  /**
+   * Runs `work` whenever this member leads and has committed in its term: once per leadership,
+   * never twice at a time. Its signal is aborted when leadership is lost; since work can overlap
+   * with that of the next leader all the same (this process may be paused), writes to the outside
+   * should carry the fence.
+   *
+   * Resolves when the replica closes or `options.signal` ends it, after the last run has ended.
+   * Rejects with what `work` throws, unless its signal was aborted before, and with
+   * REPLICA_FAILED where the replica fails.
+   * @example
+   * ```ts
+   * await node.leadership.whileLeader(async ({ signal, fence }) => {
+   *   while (!signal.aborted) await sendReport(fence, signal);
+   * });
+   * ```
+   */
+  whileLeader(work: LeaderWork, options?: WhileLeaderOptions): Promise<void>;
+
+  /**
+   * Tells the listener who leads, now and after every change. Changes that come together are told
+   * as one: a listener sees the newest state, not every step. Returns the way to stop it.
+   */
+  watch(listener: (state: LeadershipState) => void): () => void;
+}
+
+/** Options of {@link Replica.close}. */
+export interface CloseOptions {
+  /**
+   * Whether to hand leadership over and to bring what waits to its end first, for at most one
+   * election timeout. Default true. With false a leader leaves as if it had crashed: the others
+   * find a new one after an election timeout.
+   */
+  readonly handOver?: boolean;
+}
+
+/** Leadership that is being handed over. */
+export interface TransferProgress {
+  readonly target: MemberId;
+  /** `catching-up`: the target lacks something; `handed-over`: it was told to take over. */
+  readonly phase: "catching-up" | "handed-over";
+  readonly forMs: number;
+}
+
 /** Why and where a replica is. */
 export interface ReplicaStatus {
   readonly id: MemberId;
@@ -121,6 +213,8 @@ export interface ReplicaStatus {
   readonly lastTerm: number;
   readonly configuration: Configuration;
   readonly configurationIndex: number;
+  /** Leadership is being handed over by this member; undefined where it is not. */
+  readonly transfer: TransferProgress | undefined;
   /** What the leader knows of the others; empty on members that do not lead. */
   readonly followers: readonly FollowerStatus[];
   readonly connections: readonly PeerTransportStatus[];
@@ -159,6 +253,8 @@ export type HostEvent =
   | { readonly type: "late-turn"; readonly delayMs: number }
   | { readonly type: "slow-apply"; readonly index: number; readonly elapsedMs: number }
   | { readonly type: "failed"; readonly error: QuorateError }
+  /** It was asked to close: it takes no new call, hands over, and brings to an end what waits. */
+  | { readonly type: "closing" }
   | { readonly type: "closed" };
 
 /** Everything that can be observed. */
@@ -212,6 +308,9 @@ export interface Replica<Command, Query> extends AsyncDisposable {
    */
   read<Q extends Query>(query: Q, options?: ReadOptions): Promise<ResultOf<Q, Query>>;
 
+  /** Who leads: to move it, to follow it, and to work under it. */
+  readonly leadership: Leadership;
+
   /** Waits until a leader is known, and names it. */
   leader(options?: CallOptions): Promise<MemberId>;
 
@@ -228,8 +327,10 @@ export interface Replica<Command, Query> extends AsyncDisposable {
   onAny(listener: (event: ReplicaEvent) => void): () => void;
 
   /**
-   * Ends what waits (writes handed on as OUTCOME_UNKNOWN, others as CLOSED) and lets go of
-   * everything. Idempotent.
+   * Takes no new call, hands leadership over, lets what waits come to its end (all of that for at
+   * most one election timeout), ends what still waits (writes handed on as OUTCOME_UNKNOWN, others
+   * as CLOSED), and lets go of everything. Idempotent; `{ handOver: false }` hurries a close that
+   * is under way.
    */
-  close(): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }

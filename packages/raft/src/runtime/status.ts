@@ -39,6 +39,14 @@ export function statusOf(engine: Engine): ReplicaStatus {
     recovery: log.recovery,
     pendingWrites: group.calls.writes,
     pendingReads: group.calls.reads,
+    transfer:
+      raft?.transfer === undefined
+        ? undefined
+        : {
+            target: raft.transfer.target,
+            phase: raft.transfer.phase,
+            forMs: nowMs - raft.transfer.sinceMs,
+          },
     turnDelayMaxMs: host.turnDelayMaxMs,
     stalls: host.stalls,
   };

@@ -17,7 +17,7 @@ import type { RaftInputs } from "../core/contract.ts";
 import { EntryKind, ENTRY_HEAD_BYTES } from "../core/entry.ts";
 import { readU32 } from "../util/bytes.ts";
 import type { LogStatus } from "../log/log.ts";
-import type { Forward, ForwardResponse, PeerMessage } from "../transport/peer-message.ts";
+import type { Forward, ForwardResponse, Leaving, PeerMessage } from "../transport/peer-message.ts";
 import { QuorateError } from "../util/error.ts";
 import { unknownOutcome } from "./calls.ts";
 import type { WriteCall } from "./calls.ts";
@@ -49,7 +49,12 @@ export class Writes {
   readonly #gathered: Gathered;
   readonly #waiters = new WriteWaiters();
   readonly #forwarding: Forwarding;
+  /** The newest request of each member that asked this one in its present run. */
+  readonly #lastRequests = new Map<MemberId, number>();
+  #leader: MemberId | undefined;
   #retryAtMs = 0;
+  /** This member leaves: it takes nothing from others any more. */
+  #hasLeft = false;
   /** A disk without space takes no new writes. */
   logState: LogStatus["state"] = "ok";
 
@@ -84,6 +89,7 @@ export class Writes {
 
   /** Proposes or forwards what was gathered. */
   dispatch(nowMs: number, core: RaftInputs, leader: MemberId | undefined): void {
+    this.#leader = leader;
     for (const call of this.#waiters.takeRuledOut()) this.#gatherAgain(call);
     if (!this.hasGathered || leader === undefined) return;
     if (leader === this.#hooks.id) this.#propose(nowMs, core);
@@ -97,6 +103,7 @@ export class Writes {
     context: { nowMs: number; core: RaftInputs; arrivedMs: number },
   ): void {
     const { request } = message;
+    this.#lastRequests.set(from, Math.max(request, this.#lastRequests.get(from) ?? 0));
     const answer = (status: ForwardResponse["status"], at: Partial<ForwardResponse> = {}): void => {
       this.#hooks.send(from, {
         type: "forward-response",
@@ -107,6 +114,7 @@ export class Writes {
         leader: at.leader ?? "",
       });
     };
+    if (this.#hasLeft) return answer("not-leader");
     if (context.nowMs - context.arrivedMs >= message.deadlineMs) return answer("expired");
     if (!holdsCommandsOnly(message.entries)) return answer("expired");
     const tooLarge = message.entries.length > this.#hooks.forwardBytesMax;
@@ -128,7 +136,8 @@ export class Writes {
     if (request === undefined) return;
     if (message.status !== "appended") {
       for (const call of request.calls) this.#gatherAgain(call);
-      this.#retryAtMs = nowMs + this.#hooks.retryMs;
+      // An answer of who led before is no reason to keep the present leader waiting.
+      if (from === this.#leader) this.#retryAtMs = nowMs + this.#hooks.retryMs;
       return;
     }
     const { firstIndex, term } = message;
@@ -143,6 +152,24 @@ export class Writes {
     }
   }
 
+  /** `from` leaves: what it never took is gathered again. */
+  takeLeaving(from: MemberId, message: Leaving, nowMs: number): void {
+    const calls = this.#forwarding.takeUntaken(from, message.lastRequest);
+    for (const call of calls) this.#gatherAgain(call);
+    if (calls.length > 0 && from === this.#leader) this.#retryAtMs = nowMs + this.#hooks.retryMs;
+  }
+
+  /** This member leaves: from now on it takes nothing, and says so. True where anybody heard it. */
+  leave(peers: readonly MemberId[]): boolean {
+    this.#hasLeft = true;
+    let isHeard = false;
+    for (const peer of peers) {
+      const lastRequest = this.#lastRequests.get(peer) ?? 0;
+      if (this.#hooks.send(peer, { type: "leaving", lastRequest })) isHeard = true;
+    }
+    return isHeard;
+  }
+
   termApplied(term: number): void {
     if (!this.#waiters.isEmpty) this.#waiters.termApplied(term);
   }
@@ -152,6 +179,7 @@ export class Writes {
   }
 
   leaderChanged(leader: MemberId | undefined, nowMs: number): void {
+    this.#leader = leader;
     this.#retryAtMs = 0;
     this.#forwarding.leaderChanged(leader, nowMs);
   }
@@ -204,7 +232,8 @@ export class Writes {
       const batch = this.#gathered.nextBatch(nowMs);
       if (batch === undefined) return;
       const result = core.propose(nowMs, batch.entries);
-      // Overloaded: the queue waits for commits, bounded by the calls themselves.
+      // Overloaded: the queue waits for commits; transferring: for the next leader, or for this one
+      // to go on. It is bounded by the calls themselves.
       if (!result.ok) return;
       this.#gathered.taken(batch);
       this.#waiters.add(result.firstIndex, result.term, batch.calls);

@@ -12,8 +12,13 @@ import type { AppliedCommand, SimOperation } from "./observer.ts";
 export function describeMessage(message: PeerMessage): string {
   switch (message.type) {
     case "pre-vote":
-    case "request-vote":
+    case "timeout-now":
       return `${message.type} term ${message.term}, last ${message.lastIndex}@${message.lastTerm}`;
+    case "request-vote": {
+      const { term, lastIndex, lastTerm, transfer } = message;
+      const wish = transfer ? ", as its leader wished" : "";
+      return `request-vote term ${term}, last ${lastIndex}@${lastTerm}${wish}`;
+    }
     case "pre-vote-response":
     case "request-vote-response":
       return `${message.type} term ${message.term}, ${message.granted ? "granted" : "refused"}`;
@@ -50,6 +55,12 @@ export function describeMessage(message: PeerMessage): string {
       const where = status === "appended" ? ` at ${firstIndex}@${term}` : "";
       return `forward-response ${request}, ${status}${where}`;
     }
+    case "transfer-request":
+      return `transfer-request ${message.request}, to ${message.target || "the best"}`;
+    case "transfer-response":
+      return `transfer-response ${message.request}, ${message.status}`;
+    case "leaving":
+      return `leaving, took up to ${message.lastRequest}`;
     case "formation":
       return `formation, ${message.configuration.length} bytes`;
     default:

@@ -74,12 +74,20 @@ export interface Packet {
   readonly message: PeerMessage;
 }
 
+const OF_RUNTIME: ReadonlySet<PeerMessage["type"]> = new Set([
+  "forward",
+  "forward-response",
+  "formation",
+  "transfer-request",
+  "transfer-response",
+  "leaving",
+]);
+
 /**
  * Whether a message may be overtaken, come twice or be lost by itself. The runtime's own messages
  * may not: forwarded commands have no sessions yet that would sort them out, and what a new member
  * is told about its cluster is told once per connection.
  */
 export function isOfCore(message: PeerMessage): boolean {
-  const { type } = message;
-  return type !== "forward" && type !== "forward-response" && type !== "formation";
+  return !OF_RUNTIME.has(message.type);
 }

@@ -123,6 +123,13 @@ export class MessageLink {
     this.#connection = network.dial(this, address, this.address);
   }
 
+  /** The peer has just dialed us, so it is there: what waits to dial it waits no longer. */
+  hurry(): void {
+    if (this.#isStopped || this.#connection !== undefined) return;
+    this.#timer?.cancel();
+    this.#timer = this.#context.host.clock.setTimer(0, () => this.dial());
+  }
+
   /** Ends the link for good. Calls nothing back; says whether it was open. */
   stop(): boolean {
     const wasOpen = this.#openSinceMs !== undefined;

@@ -200,6 +200,7 @@ export class MessageTransport implements Transport {
     this.#accepted.set(peer, connection);
     network.answer(connection, encodeAccept({ version: judged, hello: ours }, network.checksum));
     if (earlier !== undefined) network.hangUp(earlier, "closed by the other side");
+    this.#peers.get(peer)?.hurry();
   }
 
   /** @internal A dialer to whom we agreed does not agree to us. */

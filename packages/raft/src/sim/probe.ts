@@ -6,7 +6,13 @@
  * runtime has reported as durable, which outlives the process; it is what the member has promised
  * the world. Neither is read back from the engine.
  */
-import type { ProposeResult, RaftInputs, RaftStatus, RecoveredGroup } from "../core/contract.ts";
+import type {
+  ProposeResult,
+  RaftInputs,
+  RaftStatus,
+  RecoveredGroup,
+  TransferResult,
+} from "../core/contract.ts";
 import type { MemberId } from "../core/configuration.ts";
 import type { EntryBatch, PackedEntries } from "../core/entry.ts";
 import type { Message } from "../core/message.ts";
@@ -127,6 +133,10 @@ export class Probe implements RaftInputs {
     return this.#core.readIndex(nowMs, context, byLease);
   }
 
+  transferLeadership(nowMs: number, target: MemberId | undefined): TransferResult {
+    return this.#core.transferLeadership(nowMs, target);
+  }
+
   applied(nowMs: number, index: number): void {
     this.appliedIndex = index;
     this.#core.applied(nowMs, index);
@@ -142,6 +152,10 @@ export class Probe implements RaftInputs {
 
   unreachable(nowMs: number, peer: MemberId): void {
     this.#core.unreachable(nowMs, peer);
+  }
+
+  reachable(nowMs: number, peer: MemberId): void {
+    this.#core.reachable(nowMs, peer);
   }
 
   get holdsNews(): boolean {

@@ -17,7 +17,7 @@ import type { Engine } from "../runtime/engine.ts";
 import { resolveOptions } from "../runtime/options.ts";
 import type { EngineOptions } from "../runtime/options.ts";
 import { ReplicaHandle } from "../runtime/replica-handle.ts";
-import type { Replica, ReplicaEvent, StaticMember } from "../runtime/replica.ts";
+import type { CloseOptions, Replica, ReplicaEvent, StaticMember } from "../runtime/replica.ts";
 import { QuorateError } from "../util/error.ts";
 import type { Random, SeededRandom } from "../util/random.ts";
 import type { MemberDisk } from "./member-disk.ts";
@@ -126,12 +126,12 @@ export class SimMember implements MemberView {
   }
 
   /** Closes the replica in an orderly way; the process ends when that is done. */
-  close(whenClosed: () => void): void {
+  close(whenClosed: () => void, options: CloseOptions = {}): void {
     const { process, replica } = this;
     if (process === undefined || replica === undefined || this.state !== "up") return;
     // Behind an orderly end there is a chain as long as behind the log.
     process.enter(() => {
-      replica.close().then(
+      replica.close(options).then(
         () => {
           if (process.isDead) return;
           this.disk.die("kill");

@@ -9,12 +9,16 @@ import type { MemberId } from "../core/configuration.ts";
 import type { ResultOf, StateMachine } from "../machine/state-machine.ts";
 import type {
   CallOptions,
+  CloseOptions,
+  LeaderWork,
+  Leadership,
   ReadOptions,
   Replica,
   ReplicaEvent,
   ReplicaEventOf,
   ReplicaEventType,
   ReplicaStatus,
+  WhileLeaderOptions,
 } from "../runtime/replica.ts";
 import { QuorateError } from "../util/error.ts";
 import type { DeathKind } from "./observer.ts";
@@ -153,11 +157,18 @@ type Abandon = () => void;
 class ReplicaFace<Command, Query> implements Replica<Command, Query> {
   readonly inner: Replica<NumberedCommand<unknown>, unknown>;
   readonly #parts: TestMemberParts;
+  readonly leadership: Leadership;
   readonly #waiting: Set<Abandon> = new Set();
 
   constructor(parts: TestMemberParts, inner: Replica<NumberedCommand<unknown>, unknown>) {
     this.#parts = parts;
     this.inner = inner;
+    this.leadership = {
+      transfer: (target, options) =>
+        this.#call("CLOSED", () => inner.leadership.transfer(target, options)),
+      whileLeader: (work, options) => this.#whileLeader(work, options),
+      watch: (listener) => inner.leadership.watch(listener),
+    };
   }
 
   get id(): MemberId {
@@ -201,10 +212,13 @@ class ReplicaFace<Command, Query> implements Replica<Command, Query> {
     return this.inner.onAny(listener);
   }
 
-  close(): Promise<void> {
+  close(options?: CloseOptions): Promise<void> {
     const { member } = this.#parts;
     if (member.replica !== this.inner) return Promise.resolve();
-    return this.#call("CLOSED", () => new Promise<void>((resolve) => member.close(resolve)));
+    return this.#call(
+      "CLOSED",
+      () => new Promise<void>((resolve) => member.close(resolve, options)),
+    );
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -214,6 +228,30 @@ class ReplicaFace<Command, Query> implements Replica<Command, Query> {
   died(): void {
     for (const abandon of this.#waiting) abandon();
     this.#waiting.clear();
+  }
+
+  /** It waits for no end, so no time passes for it; the death of the process ends it. */
+  #whileLeader(work: LeaderWork, options: WhileLeaderOptions = {}): Promise<void> {
+    const { process } = this.#parts.member;
+    const ender = new AbortController();
+    const end = (): void => ender.abort(options.signal?.reason);
+    if (options.signal?.aborted === true || process === undefined) end();
+    else options.signal?.addEventListener("abort", end, { once: true });
+    this.#waiting.add(end);
+    return new Promise((resolve, reject: (error: unknown) => void) => {
+      const begin = (): void => {
+        const { signal } = ender;
+        this.inner.leadership
+          .whileLeader(work, { signal })
+          .then(resolve, reject)
+          .finally(() => {
+            this.#waiting.delete(end);
+            options.signal?.removeEventListener("abort", end);
+          });
+      };
+      if (process === undefined) begin();
+      else process.enter(begin);
+    });
   }
 
   /** Makes the call in the process of the member: now, or when it goes on. */

@@ -232,6 +232,11 @@ function numberIn(message: PeerMessage): number {
     case "forward":
     case "forward-response":
       return message.request;
+    case "transfer-request":
+    case "transfer-response":
+      return message.request;
+    case "leaving":
+      return message.lastRequest;
     case "formation":
       return message.configuration.length;
     default:

@@ -102,6 +102,17 @@ export class WorldStage implements Stage {
     member.close(() => this.#startAfter(member, downUs));
   }
 
+  transfer(view: MemberView, target: MemberView | undefined): void {
+    const { process, replica } = this.#of(view);
+    if (this.#harm.isHealed || process === undefined || replica === undefined) return;
+    this.#note("transfer", `asked of ${view.id}, to ${target?.id ?? "the best"}`);
+    const timeoutMs = 3 * this.#world.options.electionTimeoutMs;
+    process.enter(() => {
+      // Whether it comes true is nobody's promise here; what it does to others is watched.
+      replica.leadership.transfer(target?.id, { timeoutMs }).catch(() => {});
+    });
+  }
+
   cut(from: MemberView, to: MemberView, forUs: number): void {
     this.#onPath("cut", from, to, forUs);
   }

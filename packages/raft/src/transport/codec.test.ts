@@ -17,7 +17,7 @@ import {
 import type { PeerMessage } from "./peer-message.ts";
 import { batch, command, frameOf, helloOf, SAMPLES } from "./samples-harness.ts";
 
-const GOLDEN = new URL("golden/frames-v1.txt", import.meta.url);
+const GOLDEN = new URL("golden/frames-v2.txt", import.meta.url);
 const GROUP = 9;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -52,7 +52,7 @@ function refuses(kind: number, message: Uint8Array, body: Uint8Array = NOTHING):
 describe("golden frames", () => {
   const handshake: [string, Uint8Array][] = [
     ["hello", encodeHello({ hello: helloOf("n1"), target: "n2" }, crc32)],
-    ["accept", encodeAccept({ version: 1, hello: helloOf("n2") }, crc32)],
+    ["accept", encodeAccept({ version: 2, hello: helloOf("n2") }, crc32)],
     ["refusal", encodeRefusal({ code: 2, reason: "another cluster" }, crc32)],
   ];
   const frames = [
@@ -60,7 +60,7 @@ describe("golden frames", () => {
     ...SAMPLES.map(([name, message]) => [name, encodeFrame(GROUP, message, crc32)] as const),
   ];
 
-  test("every message has the bytes that it had in format version 1", async () => {
+  test("every message has the bytes that it had in protocol version 2", async () => {
     const text = frames.map(([name, bytes]) => `${name}\n${toHex(bytes)}\n`).join("\n");
     await expect(text).toMatchFileSnapshot(GOLDEN.pathname);
   });
@@ -294,7 +294,7 @@ describe("decoding refuses", () => {
     const withStatus = (status: number): Uint8Array =>
       new Uint8Array([...bytes([64, 5], [8, status]), ...tail]);
     expect(refuses(FrameKind.forwardResponse, withStatus(3))).toBe("accepted");
-    expect(refuses(FrameKind.forwardResponse, withStatus(4))).toContain("status 4");
+    expect(refuses(FrameKind.forwardResponse, withStatus(5))).toContain("status 5");
     const made = parts(SAMPLES[14]![1]);
     made.message[made.message.length - 1] = 0x20;
     expect(refuses(made.kind, made.message)).toContain("cannot be a member id");
@@ -322,7 +322,7 @@ describe("handshake frames", () => {
   test("come back as they were", () => {
     const greeting = { hello: helloOf("n1", { protocolMax: 7 }), target: "n2" };
     expect(decodeHello(frameOf(1, whole(encodeHello(greeting, crc32))))).toEqual(greeting);
-    const acceptance = { version: 1, hello: helloOf("n2") };
+    const acceptance = { version: 2, hello: helloOf("n2") };
     const accept = frameOf(2, whole(encodeAccept(acceptance, crc32)));
     expect(decodeAccept(accept, helloOf("n1"))).toEqual(acceptance);
   });
@@ -348,9 +348,9 @@ describe("handshake frames", () => {
     expect(hello({ id: "a b" })).toThrow("cannot be a member id");
     expect(hello({ address: "x\ny:1" })).toThrow("cannot be an address");
     expect(hello({ protocolMin: 3, protocolMax: 2 })).toThrow("protocol versions 3 to 2");
-    expect(hello({ protocolMin: 0 })).toThrow("protocol versions 0 to 1");
-    const accept = frameOf(2, whole(encodeAccept({ version: 2, hello: helloOf("n2") }, crc32)));
-    expect(() => decodeAccept(accept, helloOf("n1"))).toThrow("version 2, which was not offered");
+    expect(hello({ protocolMin: 0 })).toThrow("protocol versions 0 to 2");
+    const accept = frameOf(2, whole(encodeAccept({ version: 3, hello: helloOf("n2") }, crc32)));
+    expect(() => decodeAccept(accept, helloOf("n1"))).toThrow("version 3, which was not offered");
   });
 
   test("carry reasons that are bounded and harmless to a log", () => {

@@ -4,8 +4,8 @@
  *   kind                        message part                                          body part
  *   16 pre-vote                 u64 term, u64 lastIndex, u64 lastTerm                 -
  *   17 pre-vote-response        u64 term, u8 granted                                  -
- *   18 request-vote             u64 term, 16 bytes incarnation, u64 lastIndex,        -
- *                               u64 lastTerm
+ *   18 request-vote             u64 term, u8 transfer, 16 bytes incarnation,          -
+ *                               u64 lastIndex, u64 lastTerm
  *   19 request-vote-response    u64 term, u8 granted                                  -
  *   20 append-entries           u64 term, u64 prevIndex, u64 prevTerm, u64 commit,    bodies, back
  *                               u32 batches, then per batch u32 bytes, u32 CRC-32     to back
@@ -15,14 +15,19 @@
  *   23 heartbeat-response       u64 term, u64 round                                   -
  *   24 read-index-request       u64 term, u64 token, u8 byLease                       -
  *   25 read-index-response      u64 term, u64 token, u8 ok, u64 index                 -
+ *   26 timeout-now              u64 term, u64 lastIndex, u64 lastTerm                 -
  *   32 forward                  u64 request, u32 deadlineMs, u32 count, u32 CRC-32    entries
  *                               of the body
  *   33 forward-response         u64 request, u8 status, u64 firstIndex, u64 term,     -
  *                               text leader (empty = not known)
  *   34 formation                u32 CRC-32 of the body                                configuration
+ *   35 transfer-request         u64 request, text target (empty = the best)           -
+ *   36 transfer-response        u64 request, u8 status                                -
+ *   37 leaving                  u64 lastRequest                                       -
  *
  * Little-endian; u64 holds a safe integer; a flag is 0 or 1; text is a u16 length and UTF-8.
- * `status`: 0 appended, 1 not-leader, 2 overloaded, 3 expired.
+ * `status` of 33: 0 appended, 1 not-leader, 2 overloaded, 3 expired, 4 transferring; that of 36: 0
+ * started, 1 not-leader, 2 unknown-member, 3 not-voter, 4 no-other-voter, 5 unreachable, 6 busy.
  *
  * Decoding is strict: a message is whole, exact and possible, or {@link BytesError} says what is
  * wrong with it. What passes is well-formed, not true: whether a term or an index makes sense now
@@ -30,13 +35,13 @@
  */
 import { decodeConfiguration, isMemberId } from "../core/configuration.ts";
 import { ENTRY_HEAD_BYTES, EntryBatch, EntryKind, validatePacked } from "../core/entry.ts";
-import type { AppendEntries, PreVote, RequestVote } from "../core/message.ts";
+import type { AppendEntries, PreVote, RequestVote, TimeoutNow } from "../core/message.ts";
 import { unreachable } from "../util/assert.ts";
 import { ByteReader, BytesError, ByteWriter, fromHex, readU32, toHex } from "../util/bytes.ts";
 import type { Checksum } from "../util/checksum.ts";
 import { beginFrame, finishFrame, FrameKind } from "./frame.ts";
 import type { Frame } from "./frame.ts";
-import type { Forward, ForwardResponse, PeerMessage } from "./peer-message.ts";
+import type { Forward, ForwardResponse, PeerMessage, TransferResponse } from "./peer-message.ts";
 
 const KIND: Readonly<Record<PeerMessage["type"], FrameKind>> = {
   "pre-vote": FrameKind.preVote,
@@ -49,12 +54,25 @@ const KIND: Readonly<Record<PeerMessage["type"], FrameKind>> = {
   "heartbeat-response": FrameKind.heartbeatResponse,
   "read-index-request": FrameKind.readIndexRequest,
   "read-index-response": FrameKind.readIndexResponse,
+  "timeout-now": FrameKind.timeoutNow,
   forward: FrameKind.forward,
   "forward-response": FrameKind.forwardResponse,
   formation: FrameKind.formation,
+  "transfer-request": FrameKind.transferRequest,
+  "transfer-response": FrameKind.transferResponse,
+  leaving: FrameKind.leaving,
 };
 
-const STATUSES = ["appended", "not-leader", "overloaded", "expired"] as const;
+const STATUSES = ["appended", "not-leader", "overloaded", "expired", "transferring"] as const;
+const TRANSFER_STATUSES = [
+  "started",
+  "not-leader",
+  "unknown-member",
+  "not-voter",
+  "no-other-voter",
+  "unreachable",
+  "busy",
+] as const;
 const U32_MAX = 0xffff_ffff;
 const NO_BATCHES: readonly EntryBatch[] = [];
 const EMPTY = new Uint8Array(0);
@@ -146,10 +164,12 @@ type SmallMessage = Exclude<PeerMessage, { type: "append-entries" | "forward" | 
 function writeSmall(writer: ByteWriter, message: SmallMessage): void {
   switch (message.type) {
     case "pre-vote":
+    case "timeout-now":
       writer.u64(message.term).u64(message.lastIndex).u64(message.lastTerm);
       return;
     case "request-vote":
-      writer.u64(message.term).raw(fromHex(message.incarnation));
+      writer.u64(message.term).u8(message.transfer ? 1 : 0);
+      writer.raw(fromHex(message.incarnation));
       writer.u64(message.lastIndex).u64(message.lastTerm);
       return;
     case "pre-vote-response":
@@ -186,6 +206,15 @@ function writeSmall(writer: ByteWriter, message: SmallMessage): void {
       writer.u64(message.request).u8(STATUSES.indexOf(message.status));
       writer.u64(message.firstIndex).u64(message.term).text(message.leader);
       return;
+    case "transfer-request":
+      writer.u64(message.request).text(message.target);
+      return;
+    case "transfer-response":
+      writer.u64(message.request).u8(TRANSFER_STATUSES.indexOf(message.status));
+      return;
+    case "leaving":
+      writer.u64(message.lastRequest);
+      return;
     default:
       unreachable(message);
   }
@@ -214,6 +243,7 @@ function readFields(reader: ByteReader, kind: number): PeerMessage {
       return checkLast<RequestVote>({
         type: "request-vote",
         term: campaignTerm(reader),
+        transfer: flag(reader),
         incarnation: toHex(reader.raw(16)),
         lastIndex: reader.u64(),
         lastTerm: reader.u64(),
@@ -253,8 +283,33 @@ function readFields(reader: ByteReader, kind: number): PeerMessage {
         ok: flag(reader),
         index: reader.u64(),
       };
+    case FrameKind.timeoutNow:
+      return checkLast<TimeoutNow>({
+        type: "timeout-now",
+        term: campaignTerm(reader),
+        lastIndex: reader.u64(),
+        lastTerm: reader.u64(),
+      });
+    default:
+      return readRuntimeFields(reader, kind);
+  }
+}
+
+/** Those that the runtimes say to each other beside their cores. */
+function readRuntimeFields(reader: ByteReader, kind: number): PeerMessage {
+  switch (kind) {
     case FrameKind.forwardResponse:
       return readForwardResponse(reader);
+    case FrameKind.transferRequest:
+      return {
+        type: "transfer-request",
+        request: reader.u64(),
+        target: memberOrNone(reader, "transfer-request names a target"),
+      };
+    case FrameKind.transferResponse:
+      return readTransferResponse(reader);
+    case FrameKind.leaving:
+      return { type: "leaving", lastRequest: reader.u64() };
     default:
       throw new BytesError(`frame of unknown kind ${kind}`);
   }
@@ -267,11 +322,23 @@ function readForwardResponse(reader: ByteReader): ForwardResponse {
   if (status === undefined) throw new BytesError(`forward-response with status ${code}`);
   const firstIndex = reader.u64();
   const term = reader.u64();
-  const leader = reader.text();
-  if (leader !== "" && !isMemberId(leader)) {
-    throw new BytesError("forward-response names a leader that cannot be a member id");
-  }
+  const leader = memberOrNone(reader, "forward-response names a leader");
   return { type: "forward-response", request, status, firstIndex, term, leader };
+}
+
+function readTransferResponse(reader: ByteReader): TransferResponse {
+  const request = reader.u64();
+  const code = reader.u8();
+  const status = TRANSFER_STATUSES[code];
+  if (status === undefined) throw new BytesError(`transfer-response with status ${code}`);
+  return { type: "transfer-response", request, status };
+}
+
+/** A member id, or the empty text for nobody. */
+function memberOrNone(reader: ByteReader, what: string): string {
+  const id = reader.text();
+  if (id !== "" && !isMemberId(id)) throw new BytesError(`${what} that cannot be a member id`);
+  return id;
 }
 
 function writeAppend(writer: ByteWriter, message: AppendEntries): void {
@@ -360,7 +427,7 @@ function campaignTerm(reader: ByteReader): number {
   return term;
 }
 
-function checkLast<T extends PreVote | RequestVote>(message: T): T {
+function checkLast<T extends PreVote | RequestVote | TimeoutNow>(message: T): T {
   checkPosition(message.lastIndex, message.lastTerm, message.term);
   return message;
 }

@@ -53,9 +53,13 @@ export const FrameKind = {
   heartbeatResponse: 23,
   readIndexRequest: 24,
   readIndexResponse: 25,
+  timeoutNow: 26,
   forward: 32,
   forwardResponse: 33,
   formation: 34,
+  transferRequest: 35,
+  transferResponse: 36,
+  leaving: 37,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 

@@ -180,7 +180,7 @@ describe("before the hello", () => {
   test("any other frame is out of place", () => {
     expect(reasonFor(probe)).toBe("frame of kind 20 before the hello");
     expect(reasonFor(emptyFrame(FrameKind.pulse, crc32))).toBe("frame of kind 4 before the hello");
-    const accept = encodeAccept({ version: 1, hello: helloOf("stranger") }, crc32);
+    const accept = encodeAccept({ version: 2, hello: helloOf("stranger") }, crc32);
     expect(reasonFor(accept)).toBe("frame of kind 2 before the hello");
   });
 
@@ -319,8 +319,8 @@ describe("a listener that is not one of ours", () => {
   test("is given up with a reason, whatever it answers", async () => {
     const html = new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n");
     expect((await answered(html))[0]).toContain("not a Quorate peer: first bytes 48 54 54 50");
-    const other = encodeAccept({ version: 2, hello: helloOf("odd") }, crc32);
-    expect((await answered(other))[0]).toContain("version 2, which was not offered");
+    const other = encodeAccept({ version: 3, hello: helloOf("odd") }, crc32);
+    expect((await answered(other))[0]).toContain("version 3, which was not offered");
     expect((await answered(probe))[0]).toContain("kind 20 out of place");
     expect((await answered(emptyFrame(FrameKind.pulse, crc32)))[0]).toContain("out of place");
     expect((await answered())[0]).toBe("odd:1: no answer within 3000 ms");

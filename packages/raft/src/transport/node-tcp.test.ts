@@ -173,7 +173,7 @@ describe("a half-open connection", () => {
       socket.on("error", () => {});
       socket.once("data", () => {
         hellos++;
-        socket.write(encodeAccept({ version: 1, hello: helloOf("b") }, crc32));
+        socket.write(encodeAccept({ version: 2, hello: helloOf("b") }, crc32));
       });
     });
     servers.push(silent);

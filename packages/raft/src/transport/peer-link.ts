@@ -114,6 +114,13 @@ export class PeerLink implements StreamEvents {
     this.#stream = streams.dial(this.address, this);
   }
 
+  /** The peer has just dialed us, so it is there: what waits to dial it waits no longer. */
+  hurry(): void {
+    if (this.#stopped || this.#stream !== undefined) return;
+    this.#timer?.cancel();
+    this.#timer = this.#context.clock.setTimer(0, () => this.dial());
+  }
+
   /** Ends the link for good. Calls nothing back; says whether it was open. */
   stop(): boolean {
     const wasOpen = this.#openSinceMs !== undefined;

@@ -24,7 +24,7 @@ export interface Forward {
 export interface ForwardResponse {
   readonly type: "forward-response";
   readonly request: number;
-  readonly status: "appended" | "not-leader" | "overloaded" | "expired";
+  readonly status: "appended" | "not-leader" | "overloaded" | "expired" | "transferring";
   readonly firstIndex: number;
   readonly term: number;
   /** Where the answerer believes the leader to be; empty where it does not know. */
@@ -37,5 +37,46 @@ export interface Formation {
   readonly configuration: Uint8Array;
 }
 
+/** A member asks the one that it believes to lead to hand leadership over. */
+export interface TransferRequest {
+  readonly type: "transfer-request";
+  /** The asker's number for this request. */
+  readonly request: number;
+  /** Who is to lead; empty = whoever suits best. */
+  readonly target: MemberId;
+}
+
+/** Whether leadership is being handed over now. That it happened is seen by who leads then. */
+export interface TransferResponse {
+  readonly type: "transfer-response";
+  readonly request: number;
+  readonly status:
+    | "started"
+    | "not-leader"
+    | "unknown-member"
+    | "not-voter"
+    | "no-other-voter"
+    | "unreachable"
+    | "busy";
+}
+
+/**
+ * The sender stops in an orderly way and takes no forwarded command any more. So commands that the
+ * receiver sent to it with a larger number than `lastRequest` were not taken and never will be; the
+ * others have been answered, though the answer may still be on its way.
+ */
+export interface Leaving {
+  readonly type: "leaving";
+  /** The largest number of a forward that ever came from the receiver; 0 = none. */
+  readonly lastRequest: number;
+}
+
 /** Everything that crosses between two hosts, for some group. */
-export type PeerMessage = Message | Forward | ForwardResponse | Formation;
+export type PeerMessage =
+  | Message
+  | Forward
+  | ForwardResponse
+  | Formation
+  | TransferRequest
+  | TransferResponse
+  | Leaving;

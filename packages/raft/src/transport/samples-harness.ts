@@ -42,8 +42,8 @@ export function batch(term: number, firstIndex: number, payloads: readonly strin
 /** What a member with this id says of itself. */
 export function helloOf(id: string, fields: Partial<Hello> = {}): Hello {
   return {
-    protocolMin: 1,
-    protocolMax: 1,
+    protocolMin: 2,
+    protocolMax: 2,
     clusterId: "c1".repeat(16),
     id,
     incarnation: INCARNATION,
@@ -74,7 +74,14 @@ export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[]
   ["pre-vote-response", { type: "pre-vote-response", term: 3, granted: true }],
   [
     "request-vote",
-    { type: "request-vote", term: 3, incarnation: INCARNATION, lastIndex: 17, lastTerm: 2 },
+    {
+      type: "request-vote",
+      term: 3,
+      transfer: false,
+      incarnation: INCARNATION,
+      lastIndex: 17,
+      lastTerm: 2,
+    },
   ],
   ["request-vote-response", { type: "request-vote-response", term: 3, granted: false }],
   [
@@ -150,5 +157,21 @@ export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[]
       leader: "",
     },
   ],
+  [
+    "request-vote, as the leader wished",
+    {
+      type: "request-vote",
+      term: 3,
+      transfer: true,
+      incarnation: INCARNATION,
+      lastIndex: 17,
+      lastTerm: 2,
+    },
+  ],
+  ["timeout-now", { type: "timeout-now", term: 4, lastIndex: 12, lastTerm: 4 }],
+  ["transfer-request", { type: "transfer-request", request: 6, target: "n3" }],
+  ["transfer-request, the best", { type: "transfer-request", request: 7, target: "" }],
+  ["transfer-response", { type: "transfer-response", request: 6, status: "busy" }],
+  ["leaving", { type: "leaving", lastRequest: 5 }],
   ["formation", { type: "formation", configuration: encodeConfiguration(members) }],
 ];

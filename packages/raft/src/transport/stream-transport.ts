@@ -174,6 +174,7 @@ export class StreamTransport implements Transport, ListenEvents, AcceptedLinkOwn
     this.#accepted.get(id)?.stop();
     this.#accepted.set(id, link);
     if (this.#paused) link.pause();
+    this.#peers.get(id)?.hurry();
   }
 
   /** @internal */

@@ -61,8 +61,8 @@ export class RecordingHost implements TransportHandler {
 
   hello(): Hello {
     return {
-      protocolMin: 1,
-      protocolMax: 1,
+      protocolMin: 2,
+      protocolMax: 2,
       clusterId: "c1".repeat(16),
       id: this.id,
       incarnation: "1f".repeat(16),
@@ -318,12 +318,12 @@ function refusing(test: Test): SuiteCase[] {
     test("without a common protocol version both sides say which ones they speak", async (bench) => {
       const a = await bench.open("a");
       const b = await bench.open("b");
-      b.host.fields = { protocolMin: 2, protocolMax: 3 };
+      b.host.fields = { protocolMin: 3, protocolMax: 4 };
       dial(a, b);
       await bench.until(() => a.host.refusals.length + b.host.refusals.length >= 2, "both know");
       const [told] = a.host.refusals;
       expectEqual(told?.code, RefusalCode.protocol);
-      expectTrue(told?.reason.includes("b speaks 2 to 3") === true, String(told?.reason));
+      expectTrue(told?.reason.includes("b speaks 3 to 4") === true, String(told?.reason));
       expectEqual(b.host.refusals[0]?.reason, told?.reason);
     }),
     test("a member that was dialed under another's id says who it is", async (bench) => {

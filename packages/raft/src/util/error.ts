@@ -21,6 +21,8 @@ export type ErrorCode =
   | "COMMAND_INVALID"
   | "QUERY_FAILED"
   | "OPTION_INVALID"
+  | "MEMBER_UNKNOWN"
+  | "MEMBER_NOT_VOTER"
   | "DISK_FULL"
   | "STORAGE_FAILED"
   | "LOG_DAMAGED"
@@ -113,6 +115,20 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
     httpStatus: 400,
     exitCode: 2,
     text: "An option is missing, malformed, out of bounds or at odds with another.",
+  },
+  MEMBER_UNKNOWN: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 404,
+    exitCode: 2,
+    text: "There is no member of that name in the cluster.",
+  },
+  MEMBER_NOT_VOTER: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 409,
+    exitCode: 2,
+    text: "Only a voter can do that, and the named member is none, or there is no other one.",
   },
   DISK_FULL: {
     retryable: true,

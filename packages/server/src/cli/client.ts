@@ -29,7 +29,7 @@ export interface ClientFlags {
 
 /** What is asked of whichever member answers. */
 export interface ClientRequest {
-  readonly method: "GET" | "PUT" | "DELETE";
+  readonly method: "GET" | "PUT" | "DELETE" | "POST";
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
@@ -111,7 +111,7 @@ async function tryOne(
 ): Promise<Attempt> {
   const leftMs = Math.max(1, Math.ceil(deadlineMs - performance.now()));
   const separator = path.includes("?") ? "&" : "?";
-  const bounded = path.startsWith("/kv") ? `${path}${separator}timeoutMs=${leftMs}` : path;
+  const bounded = /^\/(kv|leader)/.test(path) ? `${path}${separator}timeoutMs=${leftMs}` : path;
   try {
     const response = await fetch(endpoint + bounded, {
       method,

@@ -352,3 +352,25 @@ describe("status", () => {
     expect(plain.out).not.toContain("\u001b[");
   });
 });
+
+describe("transfer", () => {
+  test("has leadership moved and says who leads then", async () => {
+    const { url, replica } = await member();
+    const endpoint = ["--endpoint", url];
+    expect(await run(["transfer", "n2", ...endpoint])).toMatchObject({
+      code: 0,
+      out: "n2 leads\n",
+    });
+    expect(replica.options?.timeoutMs).toBeGreaterThan(9_000);
+    const best = await run(["transfer", "--json", ...endpoint]);
+    expect(JSON.parse(best.out)).toEqual({ leader: "n3" });
+  });
+
+  test("names what is wrong with the wish", async () => {
+    const { url, replica } = await member();
+    replica.fail = new QuorateError("MEMBER_NOT_VOTER", "x1 is no voter");
+    const refused = await run(["transfer", "x1", "--endpoint", url]);
+    expect(refused.code).toBe(2);
+    expect(refused.err).toContain("x1 is no voter (MEMBER_NOT_VOTER)");
+  });
+});

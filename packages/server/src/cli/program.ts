@@ -54,6 +54,7 @@ function buildProgram(terminal: Terminal, exit: Exit): Command {
   addDev(program, terminal, exit);
   addKeyCommands(program, terminal);
   addStatus(program, terminal);
+  addTransfer(program, terminal);
   return program;
 }
 
@@ -147,6 +148,15 @@ function addStatus(program: Command, terminal: Terminal): void {
   });
 }
 
+function addTransfer(program: Command, terminal: Terminal): void {
+  clientCommand(program, "transfer [id]", "Move leadership to a member, or to the best one.")
+    .addHelpText("after", TRANSFER_TEXT)
+    .action(async (id: string | undefined, flags: ClientFlags) => {
+      const { runTransfer } = await import("./transfer-command.ts");
+      await runTransfer({ id, flags }, terminal);
+    });
+}
+
 function clientCommand(program: Command, usage: string, text: string): Command {
   return program
     .command(usage)
@@ -216,6 +226,14 @@ Examples:
   quorate put picture @cat.png
   date | quorate put now -
   quorate put greeting hi --if-revision 17`;
+
+const TRANSFER_TEXT = `
+Writes made meanwhile wait for the new leader; none fails. Without an id the voter that lacks least
+takes over, which is never the present leader.
+
+Examples:
+  quorate transfer
+  quorate transfer n2`;
 
 const EXIT_CODES = `
 Exit codes:

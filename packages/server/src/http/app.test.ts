@@ -16,10 +16,12 @@ const KEY_BYTES_MAX = 64;
 let replica: FakeReplica;
 let app: FastifyInstance;
 let logged: unknown[];
+let isClosing = false;
 
 beforeEach(() => {
   replica = new FakeReplica();
   logged = [];
+  isClosing = false;
   app = createHttpApp({
     replica: () => replica as unknown as Replica<KvCommand, KvQuery>,
     storeSize: () => replica.machine.size,
@@ -28,6 +30,7 @@ beforeEach(() => {
     keyBytesMax: KEY_BYTES_MAX,
     valueBytesMax: VALUE_BYTES_MAX,
     connectionsMax: 100,
+    isClosing: () => isClosing,
   });
 });
 
@@ -45,6 +48,34 @@ function errorOf(response: LightMyRequestResponse): Record<string, unknown> {
   expect(response.headers["content-type"]).toBe("application/json; charset=utf-8");
   return response.json<{ error: Record<string, unknown> }>().error;
 }
+
+describe("moving leadership", () => {
+  test("answers who leads then", async () => {
+    const named = await ask("POST", "/leader/transfer?to=n2&timeoutMs=700");
+    expect(named.statusCode).toBe(200);
+    expect(named.json()).toEqual({ leader: "n2" });
+    expect(replica.options).toMatchObject({ timeoutMs: 700 });
+    expect((await ask("POST", "/leader/transfer")).json()).toEqual({ leader: "n3" });
+  });
+
+  test("says what is wrong", async () => {
+    replica.fail = new QuorateError("MEMBER_UNKNOWN", "there is no member n9");
+    const unknown = await ask("POST", "/leader/transfer?to=n9");
+    expect(unknown.statusCode).toBe(404);
+    expect(errorOf(unknown)).toMatchObject({ code: "MEMBER_UNKNOWN", outcome: "not-done" });
+    replica.fail = undefined;
+    expect((await ask("POST", "/leader/transfer?too=n2")).statusCode).toBe(400);
+    const get = await ask("GET", "/leader/transfer");
+    expect(get.statusCode).toBe(405);
+    expect(get.headers["allow"]).toBe("POST");
+  });
+
+  test("a member that closes ends every connection with its answer", async () => {
+    expect((await ask("GET", "/status")).headers["connection"]).not.toBe("close");
+    isClosing = true;
+    expect((await ask("GET", "/status")).headers["connection"]).toBe("close");
+  });
+});
 
 describe("writing and reading a key", () => {
   test("PUT answers the revision in the headers and in the body, GET gives the raw bytes", async () => {

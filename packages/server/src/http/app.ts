@@ -19,6 +19,7 @@ import type { KvCommand, KvQuery, StoreSize } from "../store/command.ts";
 import { describeError, HttpError, HTTP_ERROR_CODES } from "./http-error.ts";
 import type { HttpErrorCode } from "./http-error.ts";
 import { addKvRoutes, sendJson, valueTooLarge } from "./kv-routes.ts";
+import { addLeaderRoutes } from "./leader-routes.ts";
 import { addStatusRoutes } from "./status-routes.ts";
 
 /** What the HTTP face needs. */
@@ -28,6 +29,8 @@ export interface HttpAppOptions {
   readonly storeSize: () => StoreSize;
   /** Monotonic time in ms. */
   readonly nowMs: () => number;
+  /** Whether the member closes: then every answer is the last of its connection. */
+  readonly isClosing?: () => boolean;
   /** Told of every error that is no fault of the client. */
   readonly onError: (error: unknown, request: string) => void;
   readonly keyBytesMax: number;
@@ -67,6 +70,10 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.addHook("onRequest", beforeRequest);
+  app.addHook("onSend", (_request, reply, _payload, done) => {
+    if (options.isClosing?.() === true) reply.header("connection", "close");
+    done();
+  });
   app.setErrorHandler(handleError);
   app.setNotFoundHandler(refuseRoute);
   app.server.maxConnections = options.connectionsMax;
@@ -78,6 +85,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
     app.server.emit("request", request, response);
   });
   addKvRoutes(app, options);
+  addLeaderRoutes(app, options);
   addStatusRoutes(app, { ...options, http: () => listeningAt(app) });
   return app;
 }
@@ -148,7 +156,7 @@ function refuseRoute(request: FastifyRequest): never {
   const path = request.raw.url!.split("?", 1)[0]!;
   const allow = allowedMethods(path);
   if (allow === undefined) {
-    const routes = "/kv, /kv/<key>, /status and /health";
+    const routes = "/kv, /kv/<key>, /leader/transfer, /status and /health";
     throw new HttpError("ROUTE_NOT_FOUND", `nothing is at ${path}; there are ${routes}`);
   }
   throw new HttpError("METHOD_NOT_ALLOWED", `${path} takes ${allow}`, { allow });
@@ -156,6 +164,7 @@ function refuseRoute(request: FastifyRequest): never {
 
 function allowedMethods(path: string): string | undefined {
   if (path === "/status" || path === "/health") return "GET, HEAD";
+  if (path === "/leader/transfer") return "POST";
   if (path === "/kv") return "GET, HEAD, PUT, POST, DELETE";
   if (!path.startsWith("/kv/")) return undefined;
   return path.includes("/", 4) ? "POST" : "GET, HEAD, PUT, POST, DELETE";

@@ -276,7 +276,7 @@ function readOptions(reply: FastifyReply, parameters: Parameters): ReadOptions {
 }
 
 /** The deadline that the client asked for; and a client that goes away ends the waiting. */
-function callOptions(reply: FastifyReply, parameters: Parameters): CallOptions {
+export function callOptions(reply: FastifyReply, parameters: Parameters): CallOptions {
   const controller = new AbortController();
   const response = reply.raw;
   response.once("close", () => {

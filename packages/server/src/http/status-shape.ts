@@ -44,6 +44,7 @@ export function statusPage(sources: StatusSources): Record<string, unknown> {
       uptime: durationText(sources.uptimeMs),
     },
     leader: leaderOf(replica),
+    transfer: replica.transfer ?? null,
     members: membersOf(replica),
     connections: replica.connections,
     applied: replica.applied,

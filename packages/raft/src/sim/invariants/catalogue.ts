@@ -22,6 +22,7 @@ import { readIndexCovers } from "./read-index-covers.ts";
 import { recoveredWhatWasDurable } from "./recovered-what-was-durable.ts";
 import { stateMachineSafety } from "./state-machine-safety.ts";
 import { termMonotone } from "./term-monotone.ts";
+import { transferInOrder } from "./transfer-in-order.ts";
 import { voteImmutable } from "./vote-immutable.ts";
 
 /** Every invariant that a run is watched by. */
@@ -31,6 +32,7 @@ export const INVARIANTS_OF_A_RUN: readonly Invariant[] = [
   termMonotone,
   voteImmutable,
   oneLeaderPerTerm,
+  transferInOrder,
   logMatching,
   committedNeverTruncated,
   leaderCompleteness,

@@ -61,6 +61,7 @@ export class PaperCore implements CoreView {
       peers: [],
       uncommittedBytes: 0,
       tailBytes: 0,
+      transfer: undefined,
       ...this.more,
     };
   }
@@ -142,7 +143,14 @@ export function append(term: number): Message {
 
 /** Asking for votes. */
 export function requestVote(term: number): Message {
-  return { type: "request-vote", term, incarnation: "0".repeat(32), lastIndex: 0, lastTerm: 0 };
+  return {
+    type: "request-vote",
+    term,
+    transfer: false,
+    incarnation: "0".repeat(32),
+    lastIndex: 0,
+    lastTerm: 0,
+  };
 }
 
 /** A granted vote. */

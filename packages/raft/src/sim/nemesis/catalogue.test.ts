@@ -13,6 +13,7 @@ const RANDOM: Readonly<Record<string, { may: readonly Deed["what"][]; does: Deed
   crash: { may: ["crash"], does: "crash" },
   "crash-at-disk": { may: ["crashAtDisk"], does: "crashAtDisk" },
   restart: { may: ["restart"], does: "restart" },
+  transfer: { may: ["transfer"], does: "transfer" },
   pause: { may: ["pause"], does: "pause" },
   partition: { may: ["cut", "healNetwork"], does: "cut" },
   flapping: { may: ["cut"], does: "cut" },

@@ -28,12 +28,14 @@ import { restart } from "./restart.ts";
 import { slowDisk } from "./slow-disk.ts";
 import { slowLink } from "./slow-link.ts";
 import { stallLink } from "./stall-link.ts";
+import { transfer } from "./transfer.ts";
 
 /** Every nemesis. */
 export const NEMESES: readonly Nemesis[] = [
   crash,
   crashAtDisk,
   restart,
+  transfer,
   pause,
   partition,
   flapping,

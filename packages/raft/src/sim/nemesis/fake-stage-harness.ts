@@ -87,6 +87,10 @@ export class FakeStage implements Stage {
     this.#did("restart", [member], [downUs]);
   }
 
+  transfer(member: MemberView, target: MemberView | undefined): void {
+    this.#did("transfer", [...new Set([member, target ?? member])], []);
+  }
+
   cut(from: MemberView, to: MemberView, forUs: number): void {
     this.#did("cut", [from, to], [forUs]);
   }

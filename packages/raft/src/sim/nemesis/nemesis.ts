@@ -33,6 +33,8 @@ export interface Stage {
   pause(member: MemberView, forUs: number): void;
   /** The replica is closed in an orderly way and started again. */
   restart(member: MemberView, downUs: number): void;
+  /** A member is asked to move leadership, to the target or to whom it suits best. */
+  transfer(member: MemberView, target: MemberView | undefined): void;
   /** Messages from one to the other are lost; connections over which they go end. */
   cut(from: MemberView, to: MemberView, forUs: number): void;
   /** Nothing moves from one to the other and nobody is told; later it arrives. */
