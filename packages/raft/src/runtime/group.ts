@@ -227,7 +227,7 @@ export class Group {
     if (nowMs >= this.#careAtMs) this.#care(nowMs);
     const engine = this.#engine;
     if (engine === undefined) return;
-    for (const load of this.#loads.splice(0)) load(nowMs);
+    if (this.#loads.length > 0) for (const load of this.#loads.splice(0)) load(nowMs);
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
     const context = this.#reads.ask(nowMs, engine.core);
