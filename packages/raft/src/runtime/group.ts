@@ -274,7 +274,7 @@ export class Group {
     if (nowMs >= this.#careAtMs) this.#care(nowMs);
     const engine = this.#engine;
     if (engine === undefined) return;
-    for (const load of this.#loads.splice(0)) load(nowMs);
+    if (this.#loads.length > 0) for (const load of this.#loads.splice(0)) load(nowMs);
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
     this.#transfers.dispatch(nowMs, engine.core, this.#leader);

@@ -196,12 +196,7 @@ export class Host implements TransportHandler {
       const nowMs = this.#parts.clock.nowMs();
       this.#takeInputs(nowMs);
       this.#passTime(nowMs);
-      for (const group of this.#groups.values()) {
-        this.#guard(group, () => {
-          group.dispatch(nowMs);
-          group.collect(nowMs);
-        });
-      }
+      for (const group of this.#groups.values()) this.#giveTurn(group, nowMs);
       this.#startWrite();
       this.#parts.transport.flush();
       more = this.#apply();
@@ -217,10 +212,45 @@ export class Host implements TransportHandler {
     this.#arm();
   }
 
+  // The guards of what happens in every turn are written out: no closure per turn.
+
+  #giveTurn(group: Group, nowMs: number): void {
+    try {
+      group.dispatch(nowMs);
+      group.collect(nowMs);
+    } catch (error) {
+      group.failWith(error);
+    }
+  }
+
   #takeInputs(nowMs: number): void {
-    const written = this.#written;
-    this.#written = [];
-    for (const group of written) this.#guard(group, () => group.written(nowMs));
+    if (this.#written.length > 0) {
+      const written = this.#written;
+      this.#written = [];
+      for (const group of written) this.#guard(group, () => group.written(nowMs));
+    }
+    if (!this.#inbox.isEmpty) this.#readInbox(nowMs);
+    if (this.#lost.length > 0) {
+      for (const peer of this.#lost.splice(0)) {
+        for (const group of this.#groups.values()) {
+          this.#guard(group, () => group.disconnected(nowMs, peer));
+        }
+      }
+    }
+    if (this.#found.length > 0) {
+      for (const peer of this.#found.splice(0)) {
+        for (const group of this.#groups.values()) {
+          this.#guard(group, () => group.connected(nowMs, peer));
+        }
+      }
+    }
+    if (this.#isPaused) {
+      this.#isPaused = false;
+      this.#parts.transport.resumeReads?.();
+    }
+  }
+
+  #readInbox(nowMs: number): void {
     const arrivedMs = this.#arrivedMs;
     this.#inbox.drain((from, number, message) => {
       const group = this.#groups.get(number);
@@ -231,20 +261,6 @@ export class Host implements TransportHandler {
         group.failWith(error);
       }
     });
-    for (const peer of this.#lost.splice(0)) {
-      for (const group of this.#groups.values()) {
-        this.#guard(group, () => group.disconnected(nowMs, peer));
-      }
-    }
-    for (const peer of this.#found.splice(0)) {
-      for (const group of this.#groups.values()) {
-        this.#guard(group, () => group.connected(nowMs, peer));
-      }
-    }
-    if (this.#isPaused) {
-      this.#isPaused = false;
-      this.#parts.transport.resumeReads?.();
-    }
   }
 
   /** Ticks the groups that are due, unless what arrived meanwhile has to be read first. */
@@ -285,12 +301,17 @@ export class Host implements TransportHandler {
   #apply(): boolean {
     const untilMs = this.#parts.clock.nowMs() + LIMITS.applySliceMs;
     let more = false;
-    for (const group of this.#groups.values()) {
-      this.#guard(group, () => {
-        if (group.apply(untilMs)) more = true;
-      });
-    }
+    for (const group of this.#groups.values()) if (this.#applyOf(group, untilMs)) more = true;
     return more;
+  }
+
+  #applyOf(group: Group, untilMs: number): boolean {
+    try {
+      return group.apply(untilMs);
+    } catch (error) {
+      group.failWith(error);
+      return false;
+    }
   }
 
   #settle(): void {

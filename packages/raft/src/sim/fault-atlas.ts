@@ -95,8 +95,9 @@ export class FaultAtlas {
   }
 
   /**
-   * Flips a bit of this member's log, or makes a sector of it unreadable. Returns what it did, for people; undefined where it may not,
-   * or where the log holds nothing yet whose loss would be noticed.
+   * Flips a bit of this member's log, or makes a sector of it unreadable. Returns what it did, for
+   * people; undefined where it may not, or where the log holds nothing yet whose loss would be
+   * noticed.
    */
   rot(member: number, disk: MemberDisk, random: Random): string | undefined {
     if (!this.mayRot(member)) return undefined;

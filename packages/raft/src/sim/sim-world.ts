@@ -225,9 +225,19 @@ export class SimWorld implements Harbour<unknown, unknown> {
       const cause = causeOf(error);
       const name = cause instanceof InvariantViolation ? "assertion" : "replica-goes-on";
       this.broken(name, `${member.id} has stopped: ${error.message}`, cause);
-    } else if (!member.disk.hasFailed && !this.#hasRot(member, error)) {
+    } else if (!this.#mayStop(member, error)) {
       this.broken("replica-goes-on", `${member.id} has stopped: ${error.message}`, error);
     }
+  }
+
+  /**
+   * Whether its disk is a reason to stop. A full one is none, once the member is formed: before that
+   * there is nothing to wait with, and it may stop as it may refuse to start.
+   */
+  #mayStop(member: SimMember, error: QuorateError): boolean {
+    const { hurts, hasFailed } = member.disk;
+    if (hasFailed || this.#hasRot(member, error)) return true;
+    return error.code === "DISK_FULL" && hurts.has("full") && !member.wasFormed;
   }
 
   /** A process would not start. */
@@ -257,13 +267,13 @@ export class SimWorld implements Harbour<unknown, unknown> {
     const going = this.#going;
     if (going === undefined) return;
     if (--going.hops > 0) {
-      SETTLED.then(this.#go);
+      void SETTLED.then(this.#go);
       return;
     }
     try {
       const result = this.#step(going);
       if (result === undefined) {
-        SETTLED.then(this.#go);
+        void SETTLED.then(this.#go);
         return;
       }
       this.#going = undefined;

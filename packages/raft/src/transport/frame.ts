@@ -160,9 +160,8 @@ export class FrameDecoder implements Frame {
   /** Moves to the next complete frame; false where more bytes are needed first. */
   next(): boolean {
     if (this.#parts !== undefined) return this.#assemble(this.#parts);
-    const headBytes = this.#takeHead();
-    if (headBytes === undefined) return this.#release();
-    const size = this.#readHead(headBytes);
+    const size = this.#takeHead();
+    if (size === undefined) return this.#release();
     this.#headFilled = 0;
     if (size <= this.#chunk.length - this.#at) return this.#inPlace(size);
     this.#parts = new Uint8Array(size);
@@ -170,39 +169,42 @@ export class FrameDecoder implements Frame {
     return this.#assemble(this.#parts);
   }
 
-  /** The bytes of the next head, once they are all there. */
-  #takeHead(): Uint8Array | undefined {
+  /** How many bytes follow the next head, once it is all there. */
+  #takeHead(): number | undefined {
     const available = this.#chunk.length - this.#at;
     if (this.#headFilled === 0 && available >= FRAME_HEAD_BYTES) {
       this.#at += FRAME_HEAD_BYTES;
-      return this.#chunk.subarray(this.#at - FRAME_HEAD_BYTES, this.#at);
+      return this.#readHead(this.#chunk, this.#at - FRAME_HEAD_BYTES);
     }
     if (available === 0) return undefined;
     const count = Math.min(available, FRAME_HEAD_BYTES - this.#headFilled);
     this.#head.set(this.#chunk.subarray(this.#at, this.#at + count), this.#headFilled);
     this.#headFilled += count;
     this.#at += count;
-    if (this.#headFilled === FRAME_HEAD_BYTES) return this.#head;
+    if (this.#headFilled === FRAME_HEAD_BYTES) return this.#readHead(this.#head, 0);
     // Somebody who says three wrong bytes and waits shall not have to be waited for.
     this.#checkMagic(this.#head.subarray(0, this.#headFilled));
     return undefined;
   }
 
-  /** Judges a head and returns how many bytes follow it. */
-  #readHead(head: Uint8Array): number {
-    this.#checkMagic(head);
-    if (head[4] !== FRAME_VERSION) {
-      throw new BytesError(`frame of format version ${head[4]}, known is ${FRAME_VERSION}`);
+  /** Judges the head that lies there and returns how many bytes follow it. */
+  #readHead(bytes: Uint8Array, at: number): number {
+    const judged = bytes.subarray(at, at + 24);
+    this.#checkMagic(judged);
+    if (judged[4] !== FRAME_VERSION) {
+      throw new BytesError(`frame of format version ${judged[4]}, known is ${FRAME_VERSION}`);
     }
-    if (this.#checksum(head.subarray(0, 24)) !== readU32(head, 24)) {
+    if (this.#checksum(judged) !== readU32(bytes, at + 24)) {
       throw new BytesError("frame head fails its CRC");
     }
-    if (readU16(head, 6) !== 0) throw new BytesError("reserved bytes of a frame head are not zero");
-    this.kind = head[5]!;
-    this.group = readU32(head, 8);
-    this.#messageBytes = readU32(head, 12);
-    this.#messageCrc = readU32(head, 20);
-    const size = this.#messageBytes + readU32(head, 16);
+    if (readU16(judged, 6) !== 0) {
+      throw new BytesError("reserved bytes of a frame head are not zero");
+    }
+    this.kind = judged[5]!;
+    this.group = readU32(judged, 8);
+    this.#messageBytes = readU32(judged, 12);
+    this.#messageCrc = readU32(judged, 20);
+    const size = this.#messageBytes + readU32(judged, 16);
     if (size > this.#frameBytesMax - FRAME_HEAD_BYTES) {
       throw new BytesError(
         `frame of ${FRAME_HEAD_BYTES + size} bytes, allowed are ${this.#frameBytesMax}`,
@@ -229,10 +231,14 @@ export class FrameDecoder implements Frame {
     const start = this.#at;
     this.#at += size;
     this.message = this.#chunk.subarray(start, start + this.#messageBytes);
-    const body = this.#chunk.subarray(start + this.#messageBytes, this.#at);
-    const pinned = body.buffer.byteLength;
-    this.body = body.length === 0 ? EMPTY : 2 * body.length >= pinned ? body : body.slice();
+    this.body = size === this.#messageBytes ? EMPTY : this.#bodyFrom(start + this.#messageBytes);
     return this.#checkMessage();
+  }
+
+  /** The body part up to here, in a buffer that is worth keeping for it. */
+  #bodyFrom(start: number): Uint8Array {
+    const body = this.#chunk.subarray(start, this.#at);
+    return 2 * body.length >= body.buffer.byteLength ? body : body.slice();
   }
 
   /** The frame spans chunks: goes on filling its own buffer. */

@@ -1,7 +1,8 @@
 /**
- * Bits that flip on the medium, and sectors that cannot be read any more. Nobody meets them before somebody reads, so the member is often
- * restarted soon afterwards. Where that may happen is the affair of the stage, which keeps a good
- * copy of everything somewhere: what every copy has lost, nobody can be asked to bring back.
+ * Bits that flip on the medium, and sectors that cannot be read any more. Nobody meets them before
+ * somebody reads, so the member is often restarted soon afterwards. Where that may happen is the
+ * affair of the stage, which keeps a good copy of everything somewhere: what every copy has lost,
+ * nobody can be asked to bring back.
  */
 import type { Nemesis } from "./nemesis.ts";
 import { again, downUs, soonUs } from "./rhythm.ts";

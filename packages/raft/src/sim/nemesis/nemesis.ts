@@ -49,13 +49,13 @@ export interface Stage {
   slowDisk(member: MemberView, extraUs: number, forUs: number): void;
   /** The next write, sync or read of the log fails with an I/O error. */
   failDisk(member: MemberView, what: "write" | "read" | "sync"): void;
-  /** What is cached of the disk of a member that is down, and clean, is read anew from the medium. */
+  /** What is cached of the disk of a member that is down, and clean, is read anew. */
   dropCaches(member: MemberView): void;
   /** No space is left beyond a few sectors, for a while; or so when the next segment is begun. */
   fillDisk(member: MemberView, forUs: number, from?: FullFrom): void;
   /**
-   * Flips a bit of what is durable, or makes a sector of it unreadable, where the fault atlas allows
-   * it. False where it does not.
+   * Flips a bit of what is durable, or makes a sector of it unreadable, where the fault atlas
+   * allows it. False where it does not.
    */
   rot(member: MemberView, random: Random): boolean;
   /** The clock of the member goes faster or slower for a while, in parts per million. */

@@ -13,6 +13,7 @@ import { assert } from "../../util/assert.ts";
 import { readU64, writeU64 } from "../../util/bytes.ts";
 import type { Checksum } from "../../util/checksum.ts";
 import type { AppliedCommand } from "../observer.ts";
+import { writePlainJson } from "./json-bytes.ts";
 
 /** A command of a client's operation. */
 export interface NumberedCommand<Command> {
@@ -84,7 +85,8 @@ export class SimMachineHost<Command, Query> implements MachineHost<Query> {
 
 /** A checksum of a result as JSON text; of its plain text where JSON cannot hold it. */
 export function resultHash(result: unknown, checksum: Checksum): number {
-  return textHash(textOf(result), checksum);
+  const written = writePlainJson(result, scratch, 0);
+  return written < 0 ? textHash(textOf(result), checksum) : checksum(scratch.subarray(0, written));
 }
 
 function numberOf(payload: Uint8Array): number {
@@ -107,19 +109,11 @@ function textOf(result: unknown): string {
 }
 
 const encoder = new TextEncoder();
-let scratch: Uint8Array = new Uint8Array(1_024);
+let scratch: Uint8Array = new Uint8Array(16_384);
 
 function textHash(text: string, checksum: Checksum): number {
   // A UTF-16 unit makes three bytes at most.
   if (scratch.length < 3 * text.length) scratch = new Uint8Array(6 * text.length);
-  const { length } = text;
-  let at = 0;
-  for (; at < length; at++) {
-    const unit = text.charCodeAt(at);
-    if (unit > 0x7f) break;
-    scratch[at] = unit;
-  }
-  // What is plain ASCII, as nearly all is, needs no encoder.
-  const { written } = at === length ? { written: at } : encoder.encodeInto(text, scratch);
+  const { written } = encoder.encodeInto(text, scratch);
   return checksum(scratch.subarray(0, written));
 }
