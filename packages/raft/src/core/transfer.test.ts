@@ -130,7 +130,7 @@ describe("a leader that hands over", () => {
 
   test("keeps in mind that no lease holds in a term in which it said timeout-now", () => {
     const solo = leader();
-    expect(solo.raft.state.lease.barredTerm).toBe(0);
+    expect(solo.raft.state.lease.barredTerm).toBe(-1);
     transfer(solo, "n3");
     solo.raft.unreachable(solo.nowMs, "n3");
     solo.take();
