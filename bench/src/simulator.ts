@@ -1,7 +1,7 @@
 /**
- * How fast the simulator is: whole runs of drawn seeds, one after the other in this one thread, with
- * everything that a campaign does (real engine, real bytes, every invariant and check), and for
- * comparison without invariants and checks.
+ * How fast the simulator is: whole runs of drawn seeds, one after the other in this one thread,
+ * with everything that a campaign does (real engine, real bytes, every invariant and check), and
+ * for comparison without invariants and checks.
  *
  * Processor time counts, not the clock on the wall: it is that of the whole process, the threads in
  * which V8 compiles and collects garbage included, so it never flatters. Rounds with and without

@@ -135,7 +135,10 @@ async function transferUnderLoad(): Promise<void> {
   const load = new Load(d, 3);
   for (let i = 0; i < 12; i++) {
     await d.ms(40);
-    d.stage.transfer(d.of(`n${(i % 3) + 1}`), i % 4 === 3 ? undefined : d.of(`n${((i + 1) % 3) + 1}`));
+    d.stage.transfer(
+      d.of(`n${(i % 3) + 1}`),
+      i % 4 === 3 ? undefined : d.of(`n${((i + 1) % 3) + 1}`),
+    );
   }
   await d.ms(40);
   await load.end();

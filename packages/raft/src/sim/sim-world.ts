@@ -231,8 +231,8 @@ export class SimWorld implements Harbour<unknown, unknown> {
   }
 
   /**
-   * Whether its disk is a reason to stop. A full one is none, once the member is formed: before that
-   * there is nothing to wait with, and it may stop as it may refuse to start.
+   * Whether its disk is a reason to stop. A full one is none, once the member is formed: before
+   * that there is nothing to wait with, and it may stop as it may refuse to start.
    */
   #mayStop(member: SimMember, error: QuorateError): boolean {
     const { hurts, hasFailed } = member.disk;

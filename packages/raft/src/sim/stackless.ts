@@ -12,7 +12,9 @@ const settings = Error as { stackTraceLimit?: number };
 let depth = 0;
 let limit: number | undefined;
 
-/** Does something during which errors have no stacks. Where engines know no limit, they keep them. */
+/**
+ * Does something during which errors have no stacks. Where engines know no limit, they keep them.
+ */
 export async function withoutStacks<T>(act: () => Promise<T>): Promise<T> {
   if (depth++ === 0) {
     limit = settings.stackTraceLimit;

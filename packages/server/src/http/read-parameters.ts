@@ -1,6 +1,6 @@
 /**
- * How fresh a read over HTTP is to be: `consistency=linearizable|lease|local`, `maxStalenessMs=500`,
- * and `local=true`, which is short for `consistency=local`.
+ * How fresh a read over HTTP is to be: `consistency=linearizable|lease|local`,
+ * `maxStalenessMs=500`, and `local=true`, which is short for `consistency=local`.
  *
  * What contradicts itself is refused, and so is what the library would refuse: a client that asked
  * for two things must not be answered as if it had asked for one of them.

@@ -1,9 +1,9 @@
 /**
- * JSON text of plain results as bytes, without making the text first: every member's every result is
- * hashed, and that was a tenth of a run. What is not plain is left to `JSON.stringify`.
+ * JSON text of plain results as bytes, without making the text first: every member's every result
+ * is hashed, and that was a tenth of a run. What is not plain is left to `JSON.stringify`.
  *
- * Plain is: null, booleans, whole numbers, strings of ASCII that needs no escape, and objects of the
- * usual prototype that hold nothing else. For these the bytes are those of `JSON.stringify`.
+ * Plain is: null, booleans, whole numbers, strings of ASCII that needs no escape, and objects of
+ * the usual prototype that hold nothing else. For these the bytes are those of `JSON.stringify`.
  */
 
 const QUOTE = 0x22;
@@ -15,7 +15,9 @@ const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const ZERO = 0x30;
 
-/** Writes the bytes and returns the offset behind them; -1 where it is not plain or does not fit. */
+/**
+ * Writes the bytes and returns the offset behind them; -1 where it is not plain or does not fit.
+ */
 export function writePlainJson(value: unknown, bytes: Uint8Array, at: number): number {
   switch (typeof value) {
     case "string":
