@@ -44,10 +44,14 @@ export class Gathered {
   nextBatch(nowMs: number): Batch | undefined {
     const calls: WriteCall[] = [];
     let bytes = 0;
+    let ended = 0;
     for (let at = this.#head; at < this.#queue.length; at++) {
       const call = this.#queue[at]!;
-      if (call.deadlineMs <= nowMs) call.reject(call.timeoutError());
-      if (call.settled) continue;
+      if (!call.settled && call.deadlineMs <= nowMs) call.reject(call.timeoutError());
+      if (call.settled) {
+        ended++;
+        continue;
+      }
       const size = packedSize(call.payload.length);
       if (calls.length > 0 && bytes + size > this.#batchBytesMax) break;
       calls.push(call);
@@ -58,6 +62,7 @@ export class Gathered {
       this.#head = 0;
       return undefined;
     }
+    if (ended > calls.length) this.#forgetEnded();
     return { entries: this.#pack(calls, bytes), calls };
   }
 
@@ -77,6 +82,12 @@ export class Gathered {
       const call = this.#queue[at]!;
       if (!call.settled) yield call;
     }
+  }
+
+  /** While nobody takes anything, what has ended would stay for ever. */
+  #forgetEnded(): void {
+    this.#queue = this.#queue.slice(this.#head).filter(({ settled }) => !settled);
+    this.#head = 0;
   }
 
   #pack(calls: readonly WriteCall[], bytes: number): PackedEntries {

@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { Calls, WriteCall } from "./calls.ts";
+import { Gathered } from "./gathered.ts";
+
+function callOf(calls: Calls, deadlineMs: number, ends: string[]): WriteCall {
+  const start = {
+    startedMs: 0,
+    deadlineMs,
+    signal: undefined,
+    resolve: () => ends.push("resolved"),
+    reject: () => ends.push("rejected"),
+  };
+  return new WriteCall(calls, start, new Uint8Array(10));
+}
+
+// Found by the simulator: behind a leader that stayed overloaded the queue grew for ever.
+test("calls that have ended are forgotten, even while nothing is ever taken", () => {
+  const gathered = new Gathered(10_000);
+  const calls = new Calls();
+  const ends: string[] = [];
+  for (let nowMs = 0; nowMs < 5_000; nowMs++) {
+    gathered.add(callOf(calls, nowMs + 20, ends));
+    const batch = gathered.nextBatch(nowMs);
+    expect(batch?.calls.length).toBeLessThanOrEqual(20);
+    expect(gathered.length).toBeLessThan(100);
+  }
+  expect(ends).toHaveLength(4_980);
+});
+
+test("an ended call is asked for no second error", () => {
+  const gathered = new Gathered(10_000);
+  const calls = new Calls();
+  const [dead, live] = [callOf(calls, 5, []), callOf(calls, 500, [])];
+  let errors = 0;
+  const error = dead.timeoutError();
+  dead.timeoutError = () => {
+    errors++;
+    return error;
+  };
+  for (const call of [dead, live]) gathered.add(call);
+  for (let nowMs = 10; nowMs < 20; nowMs++) gathered.nextBatch(nowMs);
+  expect(errors).toBe(1);
+});
+
+test("what is left keeps its order, and is taken behind what was forgotten", () => {
+  const gathered = new Gathered(10_000);
+  const calls = new Calls();
+  const all = [1, 100, 1, 1, 100, 1].map((deadlineMs) => callOf(calls, deadlineMs, []));
+  for (const call of all) gathered.add(call);
+  const batch = gathered.nextBatch(50)!;
+  expect(batch.calls).toEqual([all[1], all[4]]);
+  expect(gathered.length).toBe(2);
+  const last = callOf(calls, 100, []);
+  gathered.add(last);
+  gathered.taken(batch);
+  expect([...gathered.pending()]).toEqual([last]);
+});
