@@ -39,6 +39,9 @@ const HOPS = { message: 1, turn: 3, timer: 3, disk: 12 } as const;
 /** And so often where nothing is due for a while: no chain is longer. */
 const LAST_HOPS = 100;
 const GAP_US = 10_000;
+/** Closing a log with many segments is one chain over all of its files; nothing is due meanwhile. */
+const LONG_GAP_HOPS = 20_000;
+const LONG_GAP_US = 400_000;
 /** Waiting for it makes no promise: that is a third of what a run allocates. */
 const SETTLED: Promise<void> = Promise.resolve();
 /** A replica that stopped by itself is started again after so long, as a supervisor would. */
@@ -296,7 +299,8 @@ export class SimWorld implements Harbour<unknown, unknown> {
       if (nextUs === undefined || nextUs - nowUs > GAP_US) {
         // A long chain of promises must not wait for time to pass: it may end in something sooner.
         going.isBeforeGap = true;
-        going.hops = LAST_HOPS;
+        const isLong = nextUs === undefined || nextUs - nowUs > LONG_GAP_US;
+        going.hops = isLong ? LONG_GAP_HOPS : LAST_HOPS;
         return undefined;
       }
     }
