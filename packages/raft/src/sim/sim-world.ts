@@ -39,7 +39,9 @@ const HOPS = { message: 1, turn: 3, timer: 3, disk: 12 } as const;
 /** And so often where nothing is due for a while: no chain is longer. */
 const LAST_HOPS = 100;
 const GAP_US = 10_000;
-/** Closing a log with many segments is one chain over all of its files; nothing is due meanwhile. */
+/**
+ * Closing a log with many segments is one chain over all of its files; nothing is due meanwhile.
+ */
 const LONG_GAP_HOPS = 20_000;
 const LONG_GAP_US = 400_000;
 /** Waiting for it makes no promise: that is a third of what a run allocates. */
