@@ -9,6 +9,10 @@
  * some of the majority only is not drawn: with such a cut Raft may rightly make no progress, when
  * one of the majority cannot hear a leader whom all others follow. For the same reason several
  * members that suffer have sound ways among themselves.
+ *
+ * A leader whose disk hangs does not give up its leadership yet: it goes on as long as the others
+ * have what it cannot read any more, and may then commit nothing. Until it steps down by itself,
+ * whoever leads, or has asked for votes and may lead in a moment, is dead instead.
  */
 import { between, pick } from "./random-streams.ts";
 import type { SimMember } from "./sim-member.ts";
@@ -83,7 +87,10 @@ export class Minority {
     return this.#majority.includes(member);
   }
 
-  #afflict(member: SimMember, affliction: Affliction): void {
+  #afflict(member: SimMember, drawn: Affliction): void {
+    const role = member.core?.role;
+    const mayLead = role === "leader" || role === "candidate";
+    const affliction = drawn === "stuck-disk" && mayLead ? "dead" : drawn;
     this.#world.audience.fault(
       `minority-${affliction}`,
       `${member.id}, until the others have served`,
