@@ -35,6 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const CONTRACTS: readonly string[] = [
   "disk/disk.ts",
   "log/log.ts",
+  "snapshot/snapshot.ts",
   "transport/transport.ts",
   "transport/peer-message.ts",
   "machine/state-machine.ts",

@@ -12,14 +12,13 @@
 import type { RaftInputs } from "../core/contract.ts";
 import { EntryCursor, EntryKind } from "../core/entry.ts";
 import type { EntryBatch } from "../core/entry.ts";
+import { EngineState } from "../machine/engine-state.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
 import { assert } from "../util/assert.ts";
 import type { Clock } from "../util/clock.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 
 const READ_BYTES = 1_048_576;
-/** The machine version in force until versions can be raised by an entry. */
-const MACHINE_VERSION = 1;
 /** A single call longer than this is reported. */
 const SLOW_APPLY_MS = 50;
 
@@ -46,6 +45,8 @@ export class Applier {
   #loaded: EntryBatch[] = [];
   #isLoading = false;
   #term = 0;
+  /** The engine's own replicated state, as of {@link applied}. */
+  state: EngineState = new EngineState();
   applied: number;
   commit: number;
 
@@ -88,6 +89,7 @@ export class Applier {
       this.#hooks.termStarts(batch.term);
       this.#term = batch.term;
     }
+    this.state.timeMs = batch.timeMs;
     const value = view.kind === EntryKind.command ? this.#call(batch) : undefined;
     this.applied = view.index;
     if (view.index >= this.#batchUpTo) this.#batch = undefined;
@@ -99,7 +101,8 @@ export class Applier {
 
   #call(batch: EntryBatch): unknown {
     const { index, payload } = this.#cursor.view;
-    const at = { index, term: batch.term, timeMs: batch.timeMs, version: MACHINE_VERSION };
+    const { machineVersion: version } = this.state;
+    const at = { index, term: batch.term, timeMs: batch.timeMs, version };
     try {
       return this.#hooks.machine.apply(payload, at);
     } catch (cause) {

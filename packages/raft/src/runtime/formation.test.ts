@@ -164,8 +164,8 @@ describe("members that do not belong together", () => {
     });
     const told: string[] = [];
     const hello = {
-      protocolMin: 2,
-      protocolMax: 2,
+      protocolMin: 3,
+      protocolMax: 3,
       clusterId: NO_CLUSTER,
       id: "n3",
       incarnation,

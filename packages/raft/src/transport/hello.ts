@@ -32,9 +32,9 @@ import { RefusalCode } from "./transport.ts";
 import type { Hello } from "./transport.ts";
 
 /** The oldest protocol version that this build speaks; {@link PROTOCOL_MAX} is the newest. */
-export const PROTOCOL_MIN = 2;
+export const PROTOCOL_MIN = 3;
 /** The newest protocol version that this build speaks. */
-export const PROTOCOL_MAX = 2;
+export const PROTOCOL_MAX = 3;
 /** No handshake frame is larger. */
 export const HELLO_BYTES_MAX = 1_024;
 
