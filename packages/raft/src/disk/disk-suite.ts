@@ -360,11 +360,16 @@ const LOCKS: readonly [string, Body][] = [
   [
     "a lock keeps a second one off until it is released",
     async (disk, dir) => {
+      expectEqual(await disk.lockHolder(`${dir}/lock`), undefined);
       const lock = await disk.lock(`${dir}/lock`);
+      const names = await disk.list(dir);
+      expectTrue(/^locked by /.test(String(await disk.lockHolder(`${dir}/lock`))), "the holder");
+      expectEqual(await disk.list(dir), names);
       await rejectsWith("locked", disk.lock(`${dir}/lock`), `${dir}/lock`);
       const other = await disk.lock(`${dir}/other`);
       await lock.release();
       await lock.release();
+      expectEqual(await disk.lockHolder(`${dir}/lock`), undefined);
       const again = await disk.lock(`${dir}/lock`);
       await rejectsWith("locked", disk.lock(`${dir}/lock`));
       await Promise.all([again.release(), other.release()]);

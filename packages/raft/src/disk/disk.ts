@@ -37,6 +37,11 @@ export interface Disk {
    * It ends with `release` or with the process, however that ends.
    */
   lock(path: string): Promise<DiskLock>;
+  /**
+   * Who holds the lock file at `path`, in words; undefined where nobody does. Changes nothing, so it
+   * says what was true a moment ago and protects from nothing.
+   */
+  lockHolder(path: string): Promise<string | undefined>;
 }
 
 /** How a file is opened. */

@@ -16,7 +16,7 @@ import { constants as osConstants } from "node:os";
 import { DiskError } from "./disk.ts";
 import type { Disk, DiskFile, DiskLock, DiskReason, OpenOptions } from "./disk.ts";
 import { Lane } from "./lane.ts";
-import { takeLock } from "./node-lock.ts";
+import { findLockHolder, takeLock } from "./node-lock.ts";
 import { parentOf } from "./path.ts";
 
 const FILE_MODE = 0o600;
@@ -88,6 +88,10 @@ export class NodeDisk implements Disk {
 
   lock(path: string): Promise<DiskLock> {
     return takeLock(path, this);
+  }
+
+  lockHolder(path: string): Promise<string | undefined> {
+    return findLockHolder(path, this);
   }
 
   async #makeOne(path: string): Promise<void> {

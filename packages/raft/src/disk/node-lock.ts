@@ -86,6 +86,22 @@ export async function takeLock(path: string, disk: Disk): Promise<DiskLock> {
   throw new DiskError("locked", path, "its socket is removed again and again by another process");
 }
 
+/** @internal Who holds the lock at `path`, or is about to; only asks. */
+export async function findLockHolder(path: string, disk: Disk): Promise<string | undefined> {
+  const prefix = `${nameOf(path)}.`;
+  const directory = await openDirectory(parentOf(path));
+  try {
+    for (const name of await disk.list(parentOf(path))) {
+      if (!isLockName(name, prefix)) continue;
+      const found = await askAgain(socketPath(path, name, directory));
+      if (found !== "dead") return describe(found, name, prefix);
+    }
+    return undefined;
+  } finally {
+    closeQuietly(directory);
+  }
+}
+
 class Candidate implements DiskLock {
   readonly #path: string;
   readonly #disk: Disk;
@@ -106,7 +122,7 @@ class Candidate implements DiskLock {
   }
 
   async listen(): Promise<void> {
-    const path = this.#socketPath(this.#name);
+    const path = socketPath(this.#path, this.#name, this.#directory);
     await new Promise<void>((resolve, reject) => {
       const refuse = (error: NodeJS.ErrnoException): void => reject(unlockable(this.#path, error));
       this.#server.once("error", refuse);
@@ -125,14 +141,14 @@ class Candidate implements DiskLock {
     for (let polls = 0; await this.#mustWait(polls > DECISION_POLLS); polls++) {
       await delay(POLL_MS);
     }
-    if (!(await this.#disk.exists(this.#pathOf(this.#name)))) return false;
+    if (!(await this.#disk.exists(besides(this.#path, this.#name)))) return false;
     this.#holds = true;
     return true;
   }
 
   /** Removes the names of dead processes. */
   async sweep(): Promise<void> {
-    for (const name of this.#dead) await this.#disk.remove(this.#pathOf(name)).catch(ignore);
+    for (const name of this.#dead) await this.#disk.remove(besides(this.#path, name)).catch(ignore);
   }
 
   /** Takes the candidate out, but keeps the directory open for the next one. */
@@ -156,7 +172,7 @@ class Candidate implements DiskLock {
     const prefix = `${nameOf(this.#path)}.`;
     for (const name of await this.#disk.list(parentOf(this.#path))) {
       if (!isLockName(name, prefix) || name === this.#name || this.#dead.includes(name)) continue;
-      const found = await this.#ask(name);
+      const found = await askAgain(socketPath(this.#path, name, this.#directory));
       if (found === "dead") {
         this.#dead.push(name);
       } else if (found === "silent" || found.holds || name < this.#name || late) {
@@ -168,15 +184,6 @@ class Candidate implements DiskLock {
     return wait;
   }
 
-  async #ask(name: string): Promise<Finding> {
-    for (let attempt = 0; attempt < ANSWER_ATTEMPTS; attempt++) {
-      const found = await ask(this.#socketPath(name));
-      if (found !== undefined) return found;
-      await delay(POLL_MS);
-    }
-    return "silent";
-  }
-
   #answer(socket: net.Socket): void {
     this.#asking.add(socket);
     socket.on("error", ignore);
@@ -186,22 +193,33 @@ class Candidate implements DiskLock {
     socket.resume();
     socket.unref();
   }
+}
 
-  #pathOf(name: string): string {
-    const directory = parentOf(this.#path);
-    return directory === "/" ? `/${name}` : `${directory}/${name}`;
-  }
+/** A name in the directory of `path`. */
+function besides(path: string, name: string): string {
+  const directory = parentOf(path);
+  return directory === "/" ? `/${name}` : `${directory}/${name}`;
+}
 
-  /** A path that fits into the address of a socket, however deep the directory lies. */
-  #socketPath(name: string): string {
-    const path = this.#pathOf(name);
-    if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
-    if (process.platform === "linux") return `/proc/self/fd/${this.#directory}/${name}`;
-    const fromHere = relative(process.cwd(), path);
-    if (Buffer.byteLength(fromHere) <= SOCKET_PATH_BYTES_MAX) return fromHere;
-    const message = `is too long to be locked (${SOCKET_PATH_BYTES_MAX} bytes): use a shorter path`;
-    throw new DiskError("io", path, message);
+/** A path that fits into the address of a socket, however deep the directory lies. */
+function socketPath(lockPath: string, name: string, directory: number): string {
+  const path = besides(lockPath, name);
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
+  if (process.platform === "linux") return `/proc/self/fd/${directory}/${name}`;
+  const fromHere = relative(process.cwd(), path);
+  if (Buffer.byteLength(fromHere) <= SOCKET_PATH_BYTES_MAX) return fromHere;
+  const message = `is too long to be locked (${SOCKET_PATH_BYTES_MAX} bytes): use a shorter path`;
+  throw new DiskError("io", path, message);
+}
+
+/** Asks until there is an answer; who hangs up again and again counts as alive. */
+async function askAgain(path: string): Promise<Finding> {
+  for (let attempt = 0; attempt < ANSWER_ATTEMPTS; attempt++) {
+    const found = await ask(path);
+    if (found !== undefined) return found;
+    await delay(POLL_MS);
   }
+  return "silent";
 }
 
 /** Asks the owner of a socket once; undefined where it hung up without an answer. */

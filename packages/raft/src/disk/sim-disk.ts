@@ -182,6 +182,12 @@ export class SimDisk implements Disk {
     });
   }
 
+  lockHolder(path: string): Promise<string | undefined> {
+    return this.#queued("list", parentOf(path), {
+      run: () => (this.#locks.has(path) ? "locked by this process" : undefined),
+    });
+  }
+
   // ---- Death ----
 
   /** Power loss. Returns the disk as it is found afterwards; this one is dead. */

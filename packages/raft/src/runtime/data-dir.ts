@@ -12,6 +12,7 @@
  *   forming    any        formation was cut short: goes on (formation.ts)
  *   formed     present    a member
  *   formed     absent     the log was lost: refused
+ *   recovering any        recovery from a lost quorum was cut short: refused until it is repeated
  *
  * `new` with a log that holds anything cannot come about by a crash (the identity says `forming`
  * before the log is written) and is refused. At the first start the names of the directory and its
@@ -78,6 +79,13 @@ async function checkTogether(
       `${dir.path} has a log but no identity.json: without its identity this member cannot prove ` +
         `that the votes in the log are its own. Put the file back, or replace this member and start ` +
         `it on an empty directory`,
+    );
+  }
+  if (dir.identity?.state === "recovering") {
+    throw new QuorateError(
+      "DATA_DIR_INVALID",
+      `in ${dir.path} recovery from a lost quorum was begun and not finished: run it once more ` +
+        `(quorate recover), it goes on where it was cut short`,
     );
   }
   if (dir.identity?.state === "formed" && names.length === 0) {

@@ -1,8 +1,9 @@
 /**
  * Who this data directory is: `identity.json`.
  *
- *   { "format": 1, "id": "n1", "incarnation": "32 hex", "state": "new" | "forming" | "formed",
- *     "clusterId": "32 hex", "configuration": "hex", "crc": "8 hex" }
+ *   { "format": 1, "id": "n1", "incarnation": "32 hex", "state": "new" | "forming" | "formed" |
+ *     "recovering", "clusterId": "32 hex", "configuration": "hex", "formerClusters": ["32 hex"],
+ *     "crc": "8 hex" }
  *
  * `incarnation` is drawn once, when the directory is made: a member that lost its directory comes
  * back under another one, and so cannot vote twice. `state` moves one way:
@@ -10,6 +11,11 @@
  *   new      nothing was agreed; clusterId is zeros, configuration is empty
  *   forming  the first configuration is decided; it may or may not be in the log yet
  *   formed   it is in the log, durably: from now on a missing log is a loss and never a beginning
+ *   recovering   a quorum was lost and this member is to go on alone (recover-quorum.ts): between
+ *            the decision and the entry that carries it out. It does not start; then `formed`
+ *
+ * `formerClusters` are the ids that this cluster had before its quorum was lost, oldest first; the
+ * field is absent where there are none.
  *
  * `configuration` is the payload of the log's first entry and stays, so that a member which was
  * away during formation can still be told. `crc` covers the text of the object without it. The file
@@ -25,7 +31,7 @@ import type { Checksum } from "../util/checksum.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 
 /** How far a directory has come on its way into a cluster. */
-export type IdentityState = "new" | "forming" | "formed";
+export type IdentityState = "new" | "forming" | "formed" | "recovering";
 
 /** The content of the file. */
 export interface Identity {
@@ -35,9 +41,12 @@ export interface Identity {
   readonly clusterId: ClusterId;
   /** Payload of the first entry as hex; empty while `new`. */
   readonly configuration: string;
+  /** Ids of the cluster before its quorum was lost and recovered from, oldest first. */
+  readonly formerClusters?: readonly ClusterId[];
 }
 
 const FORMAT = 1;
+const STATES: readonly IdentityState[] = ["new", "forming", "formed", "recovering"];
 const FILE = "identity.json";
 const TEMPORARY = "identity.json.tmp";
 const BYTES_MAX = 1_048_576;
@@ -125,8 +134,9 @@ export function configurationOf(identity: Identity): Configuration | undefined {
 }
 
 function encodeIdentity(identity: Identity, checksum: Checksum): Uint8Array {
-  const { id, incarnation, state, clusterId, configuration } = identity;
-  const fields = { format: FORMAT, id, incarnation, state, clusterId, configuration };
+  const { id, incarnation, state, clusterId, configuration, formerClusters = [] } = identity;
+  const former = formerClusters.length === 0 ? {} : { formerClusters };
+  const fields = { format: FORMAT, id, incarnation, state, clusterId, configuration, ...former };
   const crc = checksum(utf8(JSON.stringify(fields)))
     .toString(16)
     .padStart(8, "0");
@@ -137,10 +147,19 @@ function identityOf(fields: Record<string, unknown>): Identity | undefined {
   const { id, incarnation, state, clusterId, configuration } = fields as Partial<Identity>;
   if (typeof id !== "string" || !isMemberId(id)) return undefined;
   if (typeof incarnation !== "string" || !HEX_32.test(incarnation)) return undefined;
-  if (state !== "new" && state !== "forming" && state !== "formed") return undefined;
+  if (state === undefined || !STATES.includes(state)) return undefined;
   if (typeof clusterId !== "string" || !HEX_32.test(clusterId)) return undefined;
   if (typeof configuration !== "string" || !HEX.test(configuration)) return undefined;
   if ((state === "new") !== (clusterId === NO_CLUSTER)) return undefined;
   if ((state === "new") !== (configuration === "")) return undefined;
-  return { id, incarnation, state, clusterId, configuration };
+  const own = { id, incarnation, state, clusterId, configuration };
+  const { formerClusters } = fields as Partial<Identity>;
+  if (formerClusters === undefined) return own;
+  const isList = Array.isArray(formerClusters) && formerClusters.length > 0;
+  if (!isList || !formerClusters.every(isClusterId)) return undefined;
+  return { ...own, formerClusters };
+}
+
+function isClusterId(value: unknown): value is ClusterId {
+  return typeof value === "string" && HEX_32.test(value);
 }
