@@ -61,5 +61,6 @@ function withoutSyncs(real: Disk): Disk {
     exists: (path) => real.exists(path),
     syncDirectory: () => Promise.resolve(),
     lock: (path) => real.lock(path),
+    lockHolder: (path) => real.lockHolder(path),
   };
 }

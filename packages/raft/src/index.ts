@@ -2,6 +2,18 @@
  * `quorate`: give it a state machine, get a replicated one.
  */
 export { openReplica } from "./runtime/node-open.ts";
+export { inspectDataDir } from "./runtime/node-repair.ts";
+export type { InspectOptions } from "./runtime/repair/inspect-data-dir.ts";
+export type {
+  DirectoryHealth,
+  Finding,
+  FindingCode,
+  InspectedConfiguration,
+  InspectedIdentity,
+  InspectedLog,
+  InspectedLogFile,
+  Inspection,
+} from "./runtime/repair/inspection.ts";
 export type {
   CallOptions,
   CloseOptions,

@@ -38,8 +38,8 @@ export interface Disk {
    */
   lock(path: string): Promise<DiskLock>;
   /**
-   * Who holds the lock file at `path`, in words; undefined where nobody does. Changes nothing, so it
-   * says what was true a moment ago and protects from nothing.
+   * Who holds the lock file at `path`, in words; undefined where nobody does. Changes nothing, so
+   * it says what was true a moment ago and protects from nothing.
    */
   lockHolder(path: string): Promise<string | undefined>;
 }

@@ -82,14 +82,28 @@ export class LogHealth {
   }
 }
 
+/** LOG_DAMAGED, with the place in fields. */
+export class LogDamage extends QuorateError {
+  readonly path: string;
+  readonly offset: number;
+  readonly why: string;
+
+  constructor(path: string, offset: number, why: string, cause?: unknown) {
+    super(
+      "LOG_DAMAGED",
+      `${path}: damaged at offset ${offset}: ${why}. Nothing was changed or cut. Put back the ` +
+        "file as it was, or replace this member by one with an empty directory",
+      { cause },
+    );
+    this.path = path;
+    this.offset = offset;
+    this.why = why;
+  }
+}
+
 /** The log cannot be believed. Names the place and the remedy; nothing was changed. */
-export function damaged(path: string, offset: number, why: string, cause?: unknown): QuorateError {
-  return new QuorateError(
-    "LOG_DAMAGED",
-    `${path}: damaged at offset ${offset}: ${why}. Nothing was changed or cut. Put back the file ` +
-      "as it was, or replace this member by one with an empty directory",
-    { cause },
-  );
+export function damaged(path: string, offset: number, why: string, cause?: unknown): LogDamage {
+  return new LogDamage(path, offset, why, cause);
 }
 
 /** The file is of a version that this software does not know. */

@@ -108,7 +108,8 @@ export async function recoverLog(
 
 const READ_BYTES_MAX = 16_777_216; // 16 MiB
 
-class LogScan {
+/** The walk over all files; what it has found so far can be looked at, even after it refused. */
+export class LogScan {
   readonly #options: RecoverOptions;
   readonly #replay: Replay;
   readonly #segments: Segment[] = [];
@@ -139,6 +140,22 @@ class LogScan {
     this.#at = { segment: first, offset: SEGMENT_HEAD_BYTES };
   }
 
+  /** The groups as far as the walk has come. */
+  get groups(): ReadonlyMap<number, GroupLog> {
+    return this.#replay.groups;
+  }
+
+  /** The highest durable mark found so far. */
+  get mark(): Position {
+    return this.#mark;
+  }
+
+  /** How far the walk has come. */
+  get at(): Position {
+    return this.#at;
+  }
+
+  /** Reads the file with that number, the next one. */
   async segment(sequence: number): Promise<void> {
     const segment = await this.#load(sequence);
     this.#segments.push(segment);
@@ -154,6 +171,7 @@ class LogScan {
     this.#requireProven();
   }
 
+  /** All files were read: decides where the log ends. */
   finish(): Recovered {
     const tail = this.#tail();
     const tailAt = this.#segments.findIndex((segment) => segment.sequence === tail.segment);

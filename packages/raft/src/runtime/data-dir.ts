@@ -25,6 +25,9 @@ import { QuorateError, messageOf } from "../util/error.ts";
 import { IdentityFile } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 
+/** The number under which the log keeps the only group there is for now. */
+export const GROUP = 1;
+
 /** An open, locked data directory. */
 export interface DataDir {
   readonly path: string;

@@ -12,7 +12,7 @@ import type { MachineHost } from "../machine/machine-host.ts";
 import { NO_CLUSTER } from "../transport/transport.ts";
 import { toHex } from "../util/bytes.ts";
 import { QuorateError } from "../util/error.ts";
-import { checkLogFits, openDataDir } from "./data-dir.ts";
+import { GROUP, checkLogFits, openDataDir } from "./data-dir.ts";
 import type { DataDir } from "./data-dir.ts";
 import { Group } from "./group.ts";
 import { Host } from "./host.ts";
@@ -25,8 +25,6 @@ import type { EnginePorts } from "./ports.ts";
 import type { CloseOptions } from "./replica.ts";
 import { storageError } from "./storage-error.ts";
 
-/** The only group for now. */
-const GROUP = 1;
 const NONCE_HALF = 2 ** 24;
 
 /** What an engine consists of while it runs. */

@@ -118,12 +118,22 @@ export class IdentityFile {
     return identity;
   }
 
-  #invalid(problem: string): QuorateError {
-    return new QuorateError(
+  #invalid(why: string): IdentityDamage {
+    return new IdentityDamage(this.path, why);
+  }
+}
+
+/** DATA_DIR_INVALID for an identity file that cannot be believed, with the reason in a field. */
+export class IdentityDamage extends QuorateError {
+  readonly why: string;
+
+  constructor(path: string, why: string) {
+    super(
       "DATA_DIR_INVALID",
-      `${this.path} ${problem}: it is damaged. Put it back from where it was lost, or replace this ` +
+      `${path} ${why}: it is damaged. Put it back from where it was lost, or replace this ` +
         `member; without its identity its old votes are not known to be its own`,
     );
+    this.why = why;
   }
 }
 
