@@ -20,11 +20,16 @@ export type {
   KvCommand,
   KvQuery,
   ListQuery,
+  NameRefused,
+  Outcome,
   Page,
   PutCommand,
   PutDone,
+  RequestName,
   StoreSize,
 } from "./store/command.ts";
 export { keyFromText, keyToText } from "./store/key.ts";
 export type { Key } from "./store/key.ts";
 export { KvMachine } from "./store/kv-machine.ts";
+export { OUTCOME_LIMITS } from "./store/outcomes.ts";
+export { nameRequest } from "./store/request-name.ts";

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { QuorateError } from "quorate";
 import type { StartOptions, StaticMember } from "quorate";
-import { COMMAND_HEADER_BYTES } from "../store/command-codec.ts";
+import { COMMAND_HEADER_BYTES_MAX } from "../store/command-codec.ts";
 import { isLoopback, joinAddress, splitAddress } from "./address.ts";
 import type { HostPort } from "./address.ts";
 import { flagOf, OPTION_ROWS, variableOf } from "./options.ts";
@@ -188,9 +188,9 @@ function checkTogether(config: MemberConfig): void {
   }
 }
 
-/** Header of a command, the longest key and the largest value. */
+/** The longest header of a command, the longest key and the largest value. */
 export function commandBytesMax(config: OptionValues): number {
-  return COMMAND_HEADER_BYTES + config.keyBytesMax + config.valueBytesMax;
+  return COMMAND_HEADER_BYTES_MAX + config.keyBytesMax + config.valueBytesMax;
 }
 
 function invalid(message: string): QuorateError {

@@ -174,7 +174,7 @@ describe("writing and reading a key", () => {
       const query = new URLSearchParams({ key }).toString();
       expect((await ask("DELETE", `/kv?${query}`)).json()).toMatchObject({ key, deleted: true });
     }
-    expect(replica.machine.size).toEqual({ keys: 0, bytes: 0 });
+    expect(replica.machine.size).toMatchObject({ keys: 0, bytes: 0 });
   });
 
   test("a key that is empty, too long or not UTF-8 is refused and named", async () => {
@@ -531,7 +531,7 @@ describe("/status", () => {
       uptime: "0.milliseconds",
     });
     expect(page["leader"]).toEqual({ id: "n2", address: "127.0.0.1:9092" });
-    expect(page["store"]).toEqual({ keys: 1, bytes: 8 });
+    expect(page["store"]).toEqual({ keys: 1, bytes: 8, requests: 0, requestBytes: 0 });
     expect(page["members"]).toContainEqual({ ...MEMBERS[0], role: "voter" });
     replica.current = statusOf({ lastIndex: 0, lastTerm: 0, clusterId: "0".repeat(32) });
     const fresh = (await ask("GET", "/status")).json<Record<string, unknown>>();

@@ -11,6 +11,7 @@ export type HttpErrorCode =
   | "KEY_INVALID"
   | "REQUEST_INVALID"
   | "PRECONDITION_FAILED"
+  | "IDEMPOTENCY_KEY_REUSED"
   | "VALUE_TOO_LARGE"
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
@@ -48,6 +49,13 @@ export const HTTP_ERROR_CODES: Readonly<Record<HttpErrorCode, CodeRow>> = {
     httpStatus: 412,
     exitCode: 9,
     text: "If-Match or If-None-Match did not hold; `revision` says what the key has, 0 = absent.",
+  },
+  IDEMPOTENCY_KEY_REUSED: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 422,
+    exitCode: 2,
+    text: "The Idempotency-Key was used before, for another request.",
   },
   VALUE_TOO_LARGE: {
     retryable: false,

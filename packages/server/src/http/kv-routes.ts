@@ -4,21 +4,25 @@
  * A key is a path segment (`/kv/a%2Fb`) or the parameter `key` (`/kv?key=a/b`), which also reaches
  * `.` and `..`: clients fold those away in paths. Reads are linearizable on every member unless
  * something else is asked for (read-parameters.ts). A value is answered as the raw bytes that were
- * put; its revision is in `ETag` and in `X-Quorate-Revision`.
+ * put; its revision is in `ETag` and in `X-Quorate-Revision`. Writes may carry an `Idempotency-Key`
+ * (idempotency.ts).
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { CallOptions, ReadOptions, Replica } from "quorate";
 import type {
   Conflict,
   DeleteCommand,
+  DeleteDone,
   Item,
   KvCommand,
   KvQuery,
   PutCommand,
+  PutDone,
 } from "../store/command.ts";
 import type { Key } from "../store/key.ts";
 import { keyToText } from "../store/key.ts";
 import { HttpError } from "./http-error.ts";
+import { named, settled } from "./idempotency.ts";
 import { conditionOf, isKnown, tagOf } from "./precondition.ts";
 import { readTerms } from "./read-parameters.ts";
 import type { Parameters } from "./target.ts";
@@ -100,13 +104,14 @@ class KvRoutes {
   put(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const url = request.raw.url!;
     const parameters = parametersOf(url, WRITE_PARAMETERS);
-    return this.#put(reply, this.#putOf(request, this.#keyOfPath(url)), parameters);
+    const command = putOf(request, this.#keyOfPath(url), bodyOf(request));
+    return this.#put(reply, command, parameters);
   }
 
   putNamed(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const parameters = parametersOf(request.raw.url!, KEY_WRITE_PARAMETERS);
-    const key = this.#keyOfParameter(parameters);
-    return this.#put(reply, this.#putOf(request, key), parameters);
+    const command = putOf(request, this.#keyOfParameter(parameters), bodyOf(request));
+    return this.#put(reply, command, parameters);
   }
 
   /** Either `/kv/key` with the value as the body or `/kv/key/value` without a body. */
@@ -120,8 +125,7 @@ class KvRoutes {
     if (bodyOf(request).length > 0) {
       throw new HttpError("REQUEST_INVALID", "the value is in the path already: send no body");
     }
-    const condition = conditionOf(request.headers);
-    const command: PutCommand = { type: "put", key, value, condition };
+    const command = putOf(request, key, value);
     return this.#put(reply, command, parametersOf(url, WRITE_PARAMETERS));
   }
 
@@ -185,7 +189,8 @@ class KvRoutes {
     command: PutCommand,
     parameters: Parameters,
   ): Promise<FastifyReply> {
-    const result = await this.#replica().write(command, callOptions(reply, parameters));
+    const written = await this.#replica().write(command, callOptions(reply, parameters));
+    const result = settled<PutDone | Conflict>(written, reply);
     if (result.type === "conflict") throw conflictOf(command.key, result);
     const { revision, created } = result;
     setRevision(reply, revision);
@@ -202,17 +207,13 @@ class KvRoutes {
     if (condition.type === "absent") {
       throw new HttpError("REQUEST_INVALID", "If-None-Match makes no sense on a DELETE");
     }
-    const command: DeleteCommand = { type: "delete", key, condition };
-    const result = await this.#replica().write(command, callOptions(reply, parameters));
+    const command = named<DeleteCommand>({ type: "delete", key, condition }, request.headers);
+    const written = await this.#replica().write(command, callOptions(reply, parameters));
+    const result = settled<DeleteDone | Conflict>(written, reply);
     if (result.type === "conflict") throw conflictOf(key, result);
     const { revision, deleted } = result;
     reply.header(REVISION_HEADER, String(revision));
     return sendJson(reply, { key: textOf(key), revision, deleted });
-  }
-
-  #putOf(request: FastifyRequest, key: Key): PutCommand {
-    const condition = conditionOf(request.headers);
-    return { type: "put", key, value: bodyOf(request), condition };
   }
 
   #keyOfPath(url: string): Key {
@@ -253,6 +254,11 @@ export function valueTooLarge(valueBytesMax: number): HttpError {
 /** Sends a value as JSON, with a line end, so that it reads well in a terminal. */
 export function sendJson(reply: FastifyReply, value: unknown, indent?: number): FastifyReply {
   return reply.type(JSON_TYPE).send(`${JSON.stringify(value, null, indent)}\n`);
+}
+
+function putOf(request: FastifyRequest, key: Key, value: Uint8Array): PutCommand {
+  const condition = conditionOf(request.headers);
+  return named<PutCommand>({ type: "put", key, value, condition }, request.headers);
 }
 
 function conflictOf(key: Key, { revision }: Conflict): HttpError {

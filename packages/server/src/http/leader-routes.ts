@@ -7,6 +7,7 @@
 import type { FastifyInstance } from "fastify";
 import type { Replica } from "quorate";
 import type { KvCommand, KvQuery } from "../store/command.ts";
+import { refuseName } from "./idempotency.ts";
 import { callOptions, sendJson } from "./kv-routes.ts";
 import { parametersOf } from "./target.ts";
 
@@ -17,6 +18,7 @@ export function addLeaderRoutes(
 ): void {
   app.post("/leader/transfer", async (request, reply) => {
     const parameters = parametersOf(request.raw.url!, ["to", "timeoutMs"]);
+    refuseName(request.headers);
     const { leadership } = options.replica();
     const wish = callOptions(reply, parameters);
     const leader = await leadership.transfer(parameters.get("to"), wish);

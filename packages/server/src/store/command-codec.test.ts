@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CommandFormatError, decodeCommand, encodeCommand } from "./command-codec.ts";
 import type { Condition, KvCommand } from "./command.ts";
+import { nameRequest } from "./request-name.ts";
 
 const key = fc
   .uint8Array({ minLength: 1, maxLength: 40 })
@@ -10,9 +11,14 @@ const condition: fc.Arbitrary<Condition> = fc.oneof(
   fc.constantFrom<Condition>({ type: "none" }, { type: "absent" }, { type: "present" }),
   fc.record({ type: fc.constant("revision" as const), revision: fc.maxSafeNat() }),
 );
-const command: fc.Arbitrary<KvCommand> = fc.oneof(
+const bare: fc.Arbitrary<KvCommand> = fc.oneof(
   fc.record({ type: fc.constant("put" as const), key, value: fc.uint8Array(), condition }),
   fc.record({ type: fc.constant("delete" as const), key, condition }),
+);
+const name = fc.stringMatching(/^[!-~]{1,255}$/);
+const command: fc.Arbitrary<KvCommand> = fc.oneof(
+  bare,
+  fc.tuple(bare, name).map(([c, n]) => nameRequest(c, n)),
 );
 
 describe("the command codec", () => {
@@ -36,6 +42,37 @@ describe("the command codec", () => {
     expect(
       Buffer.from(encodeCommand({ type: "delete", key: "k", condition: absent })).toString("hex"),
     ).toBe("010200000100000000000000000000006b");
+  });
+
+  test("writes the name of a request behind its header, with a fingerprint of the rest", () => {
+    const condition: Condition = { type: "none" };
+    const put: KvCommand = { type: "put", key: "k", value: Uint8Array.of(1), condition };
+    const named = nameRequest(put, "n-1");
+    expect(Buffer.from(encodeCommand(named)).toString("hex")).toBe(
+      "010100030100000000000000000000005bc06e8f6e9544d16e2d316b01",
+    );
+    // The name is no part of what it stands for; everything else is.
+    const print = (c: KvCommand): string => nameRequest(c, "other").request!.fingerprint;
+    expect(print(named)).toBe(named.request!.fingerprint);
+    const others: KvCommand[] = [
+      { ...put, key: "l" },
+      { ...put, value: Uint8Array.of(2) },
+      { ...put, condition: { type: "present" } },
+      { type: "delete", key: "k", condition },
+    ];
+    expect(new Set([put, ...others].map(print)).size).toBe(5);
+  });
+
+  test("refuses to write or read a name that is none", () => {
+    const condition: Condition = { type: "none" };
+    const remove: KvCommand = { type: "delete", key: "k", condition };
+    for (const bad of ["", "a b", "\x7f", "é", "n".repeat(256)]) {
+      const request = { key: bad, fingerprint: "12345678" };
+      expect(() => encodeCommand({ ...remove, request })).toThrow(CommandFormatError);
+    }
+    const bytes = Uint8Array.from(encodeCommand(nameRequest(remove, "name")));
+    bytes[24] = 0x20;
+    expect(() => decodeCommand(bytes)).toThrow("no visible ASCII");
   });
 
   test("refuses or reads foreign bytes, and what it reads it would write the same", () => {

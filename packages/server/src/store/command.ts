@@ -18,15 +18,32 @@ export type Condition =
 /** Always. */
 export const NO_CONDITION: Condition = { type: "none" };
 
+/**
+ * Names a request, so that sending it again does not do it again: the store keeps its first outcome
+ * for a while (outcomes.ts). Made by `nameRequest`.
+ */
+export interface RequestName {
+  /** Chosen by who asks: 1 to 255 of visible ASCII. */
+  readonly key: string;
+  /** What was asked for under this key, as eight bytes of a hash; every char is one byte. */
+  readonly fingerprint: string;
+}
+
+/** What every outcome of a command may say. */
+export interface Outcome {
+  /** The request was carried out earlier; this is what it came to then. */
+  readonly repeated?: true;
+}
+
 /** The condition of a command did not hold; nothing was changed. */
-export interface Conflict {
+export interface Conflict extends Outcome {
   readonly type: "conflict";
   /** The revision that the key has; 0 where it is absent. */
   readonly revision: number;
 }
 
 /** The key has the value now. */
-export interface PutDone {
+export interface PutDone extends Outcome {
   readonly type: "put";
   readonly revision: number;
   /** The key was absent before. */
@@ -34,26 +51,35 @@ export interface PutDone {
 }
 
 /** The key is absent now. */
-export interface DeleteDone {
+export interface DeleteDone extends Outcome {
   readonly type: "delete";
   readonly revision: number;
   /** The key was there before. */
   readonly deleted: boolean;
 }
 
+/** A named request was not looked at; nothing was changed, and nothing is kept of it. */
+export interface NameRefused {
+  readonly type: "name-refused";
+  /** `reused`: the name stands for another request. `full`: too many names of late. */
+  readonly reason: "reused" | "full";
+}
+
 /** Gives a key a value. */
-export interface PutCommand extends Returns<PutDone | Conflict> {
+export interface PutCommand extends Returns<PutDone | Conflict | NameRefused> {
   readonly type: "put";
   readonly key: Key;
   readonly value: Uint8Array;
   readonly condition: Condition;
+  readonly request?: RequestName;
 }
 
 /** Removes a key. */
-export interface DeleteCommand extends Returns<DeleteDone | Conflict> {
+export interface DeleteCommand extends Returns<DeleteDone | Conflict | NameRefused> {
   readonly type: "delete";
   readonly key: Key;
   readonly condition: Condition;
+  readonly request?: RequestName;
 }
 
 /** Everything that changes the store. */
@@ -105,4 +131,7 @@ export interface StoreSize {
   readonly keys: number;
   /** Of keys and values, without what holding them costs. */
   readonly bytes: number;
+  /** Named requests whose outcome is kept, and about what keeping them costs in bytes. */
+  readonly requests: number;
+  readonly requestBytes: number;
 }

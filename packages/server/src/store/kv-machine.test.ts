@@ -4,6 +4,8 @@ import type { Applied } from "quorate";
 import { NO_CONDITION } from "./command.ts";
 import type { Condition, Item, KvCommand, Page } from "./command.ts";
 import { KvMachine } from "./kv-machine.ts";
+import { OUTCOME_LIMITS } from "./outcomes.ts";
+import { nameRequest } from "./request-name.ts";
 import { SnapshotFormatError } from "./snapshot-format.ts";
 
 const at = (index: number): Applied => ({ index, term: 1, timeMs: 0, version: 1 });
@@ -32,16 +34,34 @@ const condition: fc.Arbitrary<Condition> = fc.oneof(
     arbitrary: fc.record({ type: fc.constant("revision" as const), revision: fc.nat(60) }),
   },
 );
-const command: fc.Arbitrary<KvCommand> = fc.oneof(
+const bare: fc.Arbitrary<KvCommand> = fc.oneof(
   fc.record({ type: fc.constant("put" as const), key, value: fc.uint8Array(), condition }),
   fc.record({ type: fc.constant("delete" as const), key, condition }),
 );
+/** Few names, so that requests are repeated and names reused. */
+const name = fc.constantFrom("1", "2", "__proto__", "toString");
+const command: fc.Arbitrary<KvCommand> = fc.oneof(
+  { weight: 2, arbitrary: bare },
+  { weight: 1, arbitrary: fc.tuple(bare, name).map(([c, n]) => nameRequest(c, n)) },
+);
 
-/** The naive model: a Map and the obvious rules. */
+/** The naive model: Maps and the obvious rules. */
 class Model {
   readonly items = new Map<string, Item>();
+  readonly outcomes = new Map<string, { fingerprint: string; outcome: object }>();
 
   apply(c: KvCommand, revision: number): unknown {
+    const { request } = c;
+    if (request === undefined) return this.#change(c, revision);
+    const kept = this.outcomes.get(request.key);
+    if (kept?.fingerprint === request.fingerprint) return { ...kept.outcome, repeated: true };
+    if (kept !== undefined) return { type: "name-refused", reason: "reused" };
+    const outcome = this.#change(c, revision);
+    this.outcomes.set(request.key, { fingerprint: request.fingerprint, outcome });
+    return outcome;
+  }
+
+  #change(c: KvCommand, revision: number): object {
     const old = this.items.get(c.key);
     const wanted = {
       none: true,
@@ -113,11 +133,27 @@ describe("KvMachine", () => {
           const some = all.map(([k]) => k).filter((k) => k.startsWith(prefix));
           expect(listAll(machine, prefix, limit)).toEqual(some);
           const size = all.reduce((sum, [k, item]) => sum + k.length + item.value.length, 0);
-          expect(machine.size).toEqual({ keys: all.length, bytes: size });
+          expect(machine.size).toMatchObject({ keys: all.length, bytes: size });
         },
       ),
       { seed: 1, numRuns: 300 },
     );
+  });
+
+  test("a named request is forgotten when it is too old, by cluster time", () => {
+    const machine = new KvMachine();
+    const put = nameRequest(
+      { type: "put", key: "k", value: bytes("1"), condition: NO_CONDITION },
+      "name",
+    );
+    const { keptMsMax } = OUTCOME_LIMITS;
+    const apply = (index: number, timeMs: number): unknown =>
+      machine.apply(put, { ...at(index), timeMs });
+    const first = { type: "put", revision: 1 };
+    expect(apply(1, 5)).toEqual({ ...first, created: true });
+    expect(apply(2, keptMsMax + 4)).toEqual({ ...first, created: true, repeated: true });
+    expect(apply(3, keptMsMax + 5)).toEqual({ type: "put", revision: 3, created: false });
+    expect(machine.size.requests).toBe(1);
   });
 
   test("keeps a copy of a value, in memory of its own", () => {
@@ -162,10 +198,10 @@ describe("KvMachine", () => {
           const { machine, model } = run(commands);
           const snapshot = machine.snapshot();
           for (const k of ["a", "ab", "b"]) {
-            machine.apply(
-              { type: "put", key: k, value: bytes("later"), condition: NO_CONDITION },
-              at(1_000),
-            );
+            const later = { type: "put", key: k, value: bytes("later") } as const;
+            const put = { ...later, condition: NO_CONDITION };
+            machine.apply(put, at(1_000));
+            machine.apply(nameRequest(put, `later-${k}`), at(1_001));
           }
           const whole = Buffer.concat(await collect(snapshot));
           const other = new KvMachine();
@@ -175,6 +211,9 @@ describe("KvMachine", () => {
             expect(other.query({ type: "get", key: k })).toEqual(item);
           }
           expect(Buffer.concat(await collect(other.snapshot()))).toEqual(whole);
+          for (const c of commands.filter(({ request }) => request !== undefined)) {
+            expect(other.apply(c, at(2_000))).toEqual(model.apply(c, 2_000));
+          }
         },
       ),
       { seed: 1, numRuns: 60 },
@@ -195,6 +234,51 @@ describe("KvMachine", () => {
     expect(other.size).toEqual(machine.size);
   });
 
+  test("writes the bytes that the table of the format says", async () => {
+    const machine = new KvMachine();
+    const put: KvCommand = { type: "put", key: "k", value: bytes("v"), condition: NO_CONDITION };
+    machine.apply(nameRequest(put, "one"), { ...at(7), timeMs: 300 });
+    machine.apply(nameRequest({ ...put, condition: { type: "absent" } }, "two"), {
+      ...at(8),
+      timeMs: 301,
+    });
+    const whole = Buffer.concat(await collect(machine.snapshot())).toString("hex");
+    expect(whole).toBe(
+      `${Buffer.from("QKVSNAP").toString("hex")}02` +
+        "01000000000000000200000000000000" +
+        "010000000100000007000000000000006b76" +
+        "2c01000000000000070000000000000001010300" +
+        "896a96c97da413866f6e65" +
+        "2d01000000000000070000000000000003000300" +
+        "96c2dc4a3df915b474776f",
+    );
+  });
+
+  test("refuses outcomes that cannot be", async () => {
+    const { machine } = run([
+      nameRequest({ type: "delete", key: "a", condition: NO_CONDITION }, "one"),
+      nameRequest({ type: "delete", key: "a", condition: NO_CONDITION }, "two"),
+    ]);
+    const whole = Buffer.concat(await collect(machine.snapshot()));
+    const wrong: [(copy: Buffer) => void, string][] = [
+      [(copy) => copy.fill(0, 24 + 16, 24 + 17), "of no known kind"],
+      [(copy) => copy.fill(2, 24 + 17, 24 + 18), "of no known kind"],
+      [(copy) => copy.fill(1, 24 + 19, 24 + 20), "of no known kind"],
+      [(copy) => copy.fill(9, 24 + 1, 24 + 2), "times of outcomes descend"],
+      [(copy) => copy.fill(0x20, 24 + 28, 24 + 29), "without a name of its own"],
+      [(copy) => copy.write("one", copy.indexOf("two")), "without a name of its own"],
+      [(copy) => copy.writeUInt8(1, 16), "behind the last outcome"],
+      [(copy) => copy.writeUInt8(3, 16), "3 outcomes announced"],
+    ];
+    for (const [change, message] of wrong) {
+      const copy = Buffer.from(whole);
+      change(copy);
+      const other = new KvMachine();
+      await expect(other.restore(inPieces(copy, 9))).rejects.toThrow(message);
+      expect(other.size.requests).toBe(0);
+    }
+  });
+
   test("refuses a snapshot that is cut or altered in form, and stays as it was", async () => {
     const { machine } = run([
       { type: "put", key: "a", value: bytes("1"), condition: NO_CONDITION },
@@ -209,7 +293,7 @@ describe("KvMachine", () => {
       );
     }
     const swapped = Buffer.from(whole);
-    swapped.write("b", whole.indexOf("a", 16));
+    swapped.write("b", whole.indexOf("a", 24));
     await expect(other.restore(inPieces(swapped, 7))).rejects.toThrow("keys do not ascend");
     await expect(
       other.restore(inPieces(Buffer.concat([whole, bytes("more")]), 7)),

@@ -7,6 +7,8 @@
  * - Values are copied on the way in, each into memory of its own: what is stored pins no receive
  *   buffer and no log batch, and lies off the V8 heap where it is larger than 64 bytes. Afterwards
  *   no value is changed in place, so a reader may hand one out without copying it again.
+ * - A request with a name is carried out once: its first outcome is kept and given again
+ *   (outcomes.ts).
  * - `snapshot()` takes a clone of the tree, in constant time, and reads it out while `apply` goes
  *   on.
  */
@@ -22,25 +24,37 @@ import type {
   KvCommand,
   KvQuery,
   ListQuery,
+  NameRefused,
   Page,
   PutCommand,
   PutDone,
+  RequestName,
   StoreSize,
 } from "./command.ts";
+import { Outcomes } from "./outcomes.ts";
+import type { KeptResult } from "./outcomes.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot-format.ts";
 
 /** The machine of a key-value member; see the top of the file. */
 export class KvMachine implements StateMachine<KvCommand, KvQuery> {
   #tree = new BTree<Item>();
   #bytes = 0;
+  #outcomes = new Outcomes();
 
   /** How much there is. */
   get size(): StoreSize {
-    return { keys: this.#tree.size, bytes: this.#bytes };
+    return {
+      keys: this.#tree.size,
+      bytes: this.#bytes,
+      requests: this.#outcomes.size,
+      requestBytes: this.#outcomes.bytes,
+    };
   }
 
   apply(command: KvCommand, at: Applied): ResultOf<KvCommand> {
-    return command.type === "put" ? this.#put(command, at.index) : this.#delete(command, at.index);
+    return command.request === undefined
+      ? this.#change(command, at.index)
+      : this.#changeOnce(command, command.request, at);
   }
 
   query(query: KvQuery): ResultOf<KvQuery> {
@@ -48,13 +62,34 @@ export class KvMachine implements StateMachine<KvCommand, KvQuery> {
   }
 
   snapshot(): AsyncIterable<Uint8Array> {
-    return writeSnapshot(this.#tree.clone());
+    return writeSnapshot(this.#tree.clone(), this.#outcomes.freeze());
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const { tree, bytes } = await readSnapshot(chunks);
+    const { tree, bytes, outcomes } = await readSnapshot(chunks);
     this.#tree = tree;
     this.#bytes = bytes;
+    this.#outcomes = outcomes;
+  }
+
+  #change(command: KvCommand, revision: number): KeptResult {
+    return command.type === "put" ? this.#put(command, revision) : this.#delete(command, revision);
+  }
+
+  #changeOnce(
+    command: KvCommand,
+    { key, fingerprint }: RequestName,
+    { index, timeMs }: Applied,
+  ): KeptResult | NameRefused {
+    const kept = this.#outcomes.get(key, timeMs);
+    if (kept !== undefined) {
+      if (kept.fingerprint !== fingerprint) return { type: "name-refused", reason: "reused" };
+      return { ...kept.result, repeated: true };
+    }
+    if (!this.#outcomes.makeRoom(key, timeMs)) return { type: "name-refused", reason: "full" };
+    const result = this.#change(command, index);
+    this.#outcomes.add({ key, fingerprint, result, timeMs });
+    return result;
   }
 
   #put(command: PutCommand, revision: number): PutDone | Conflict {

@@ -1,47 +1,72 @@
 /**
- * The store as a stream of bytes. Version 1, little-endian:
+ * The store as a stream of bytes. Version 2, little-endian:
  *
  * ```
- * header   8  "QKVSNAP" and the version as one byte = 1
+ * header   8  "QKVSNAP" and the version as one byte = 2
  *          8  number of items, u64
+ *          8  number of outcomes, u64
  * item     4  length of the key, u32
  *          4  length of the value, u32
  *          8  revision, u64
  *          k  key
  *          v  value
+ * outcome  8  cluster time at which it came about, in ms, u64
+ *          8  revision that it names, u64
+ *          1  kind: 1 put, 2 delete, 3 conflict
+ *          1  put: created; delete: deleted; conflict: 0
+ *          1  length of the name of the request, at least 1
+ *          1  reserved = 0
+ *          8  fingerprint of the request
+ *          n  name of the request, each byte 0x21 to 0x7e
  * ```
  *
- * Items ascend strictly by key; nothing follows the last one. The stream has no checksum of its
- * own: a snapshot file and its transfer are checked as a whole by the engine, and only a complete
- * one is read here. Whatever is not exactly this is refused, and the store stays as it was.
+ * Items ascend strictly by key; outcomes follow behind them, their times never descend, and no name
+ * comes twice; nothing follows the last one. The stream has no checksum of its own: a snapshot file
+ * and its transfer are checked as a whole by the engine, and only a complete one is read here.
+ * Whatever is not exactly this is refused, and the store stays as it was.
  */
 import { BTree } from "./btree.ts";
 import type { Item } from "./command.ts";
+import { FINGERPRINT_BYTES, isRequestKey } from "./command-codec.ts";
+import { Outcomes } from "./outcomes.ts";
+import type { FrozenOutcomes, KeptOutcome, KeptResult } from "./outcomes.ts";
 
 /** These bytes are not a snapshot of this version. */
 export class SnapshotFormatError extends Error {
   override readonly name = "SnapshotFormatError";
 }
 
-const MAGIC = Buffer.from("QKVSNAP\u0001", "latin1");
-const HEADER_BYTES = 16;
+const MAGIC = Buffer.from("QKVSNAP\u0002", "latin1");
+const HEADER_BYTES = 24;
 const ITEM_BYTES = 16;
+const OUTCOME_BYTES = 28;
+const FINGERPRINT_AT = 20;
 const CHUNK_BYTES = 65_536;
 const TWO_32 = 0x1_0000_0000;
 
-/** Reads out a tree that nobody changes any more. A chunk belongs to who receives it. */
-export async function* writeSnapshot(tree: BTree<Item>): AsyncGenerator<Uint8Array, void, void> {
+/** What a snapshot holds. */
+export interface SnapshotContent {
+  readonly tree: BTree<Item>;
+  /** Of keys and values. */
+  readonly bytes: number;
+  readonly outcomes: Outcomes;
+}
+
+/** Reads out what nobody changes any more. A chunk belongs to who receives it. */
+export async function* writeSnapshot(
+  tree: BTree<Item>,
+  outcomes: FrozenOutcomes,
+): AsyncGenerator<Uint8Array, void, void> {
   const header = Buffer.alloc(HEADER_BYTES);
   header.set(MAGIC);
   writeU64(header, tree.size, 8);
+  writeU64(header, outcomes.size, 16);
   yield header;
-  const cursor = tree.cursor();
   let parts: Uint8Array[] = [];
   let bytes = 0;
-  while (cursor.next()) {
-    const { value, revision } = cursor.value;
-    parts.push(itemHeader(cursor.key, value.length, revision), value);
-    bytes += ITEM_BYTES + cursor.key.length + value.length;
+  for (const part of partsOf(tree, outcomes)) {
+    parts.push(part);
+    bytes += part.length;
     if (bytes >= CHUNK_BYTES) {
       yield Buffer.concat(parts, bytes);
       parts = [];
@@ -51,10 +76,18 @@ export async function* writeSnapshot(tree: BTree<Item>): AsyncGenerator<Uint8Arr
   if (bytes > 0) yield Buffer.concat(parts, bytes);
 }
 
-/** Builds a tree from a complete stream, cut into chunks anywhere. */
-export async function readSnapshot(
-  chunks: AsyncIterable<Uint8Array>,
-): Promise<{ tree: BTree<Item>; bytes: number }> {
+function* partsOf(tree: BTree<Item>, outcomes: FrozenOutcomes): Generator<Uint8Array, void, void> {
+  const cursor = tree.cursor();
+  while (cursor.next()) {
+    const { value, revision } = cursor.value;
+    yield itemHeader(cursor.key, value.length, revision);
+    yield value;
+  }
+  for (const outcome of outcomes.read()) yield outcomeBytes(outcome);
+}
+
+/** Builds a store from a complete stream, cut into chunks anywhere. */
+export async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<SnapshotContent> {
   const reader = new SnapshotReader();
   for await (const chunk of chunks) reader.push(chunk);
   return reader.finish();
@@ -62,34 +95,40 @@ export async function readSnapshot(
 
 class SnapshotReader {
   readonly #tree = new BTree<Item>();
+  readonly #outcomes = new Outcomes();
   #rest: Buffer = Buffer.alloc(0);
-  #items = -1;
+  #announced: { readonly items: number; readonly outcomes: number } | undefined;
   #bytes = 0;
   #lastKey = "";
+  #lastTimeMs = 0;
 
   push(chunk: Uint8Array): void {
     const fresh = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const bytes = this.#rest.length === 0 ? fresh : Buffer.concat([this.#rest, fresh]);
     let at = 0;
-    if (this.#items < 0) {
+    if (this.#announced === undefined) {
       if (bytes.length < HEADER_BYTES) return this.#keep(bytes, 0);
-      this.#items = readHeader(bytes);
+      this.#announced = readHeader(bytes);
       at = HEADER_BYTES;
     }
+    const { items } = this.#announced;
     for (;;) {
-      const end = this.#item(bytes, at);
+      const end = this.#tree.size < items ? this.#item(bytes, at) : this.#outcome(bytes, at);
       if (end < 0) return this.#keep(bytes, at);
       at = end;
     }
   }
 
-  finish(): { tree: BTree<Item>; bytes: number } {
-    if (this.#items < 0 || this.#rest.length > 0)
+  finish(): SnapshotContent {
+    if (this.#announced === undefined || this.#rest.length > 0) {
       throw new SnapshotFormatError("it ends too early");
-    if (this.#tree.size !== this.#items) {
-      throw new SnapshotFormatError(`${this.#items} items announced, ${this.#tree.size} found`);
     }
-    return { tree: this.#tree, bytes: this.#bytes };
+    const { items, outcomes } = this.#announced;
+    if (this.#tree.size !== items || this.#outcomes.size !== outcomes) {
+      const found = `${this.#tree.size} and ${this.#outcomes.size} found`;
+      throw new SnapshotFormatError(`${items} items, ${outcomes} outcomes announced, ${found}`);
+    }
+    return { tree: this.#tree, bytes: this.#bytes, outcomes: this.#outcomes };
   }
 
   /** Takes one item and returns where it ends; -1 where it is not complete yet. */
@@ -108,16 +147,69 @@ class SnapshotReader {
     return end;
   }
 
+  /** The same for an outcome. */
+  #outcome(bytes: Buffer, at: number): number {
+    if (bytes.length - at < OUTCOME_BYTES) return -1;
+    const end = at + OUTCOME_BYTES + bytes[at + 18]!;
+    if (bytes.length < end) return -1;
+    if (this.#outcomes.size === this.#announced?.outcomes) {
+      throw new SnapshotFormatError("there is something behind the last outcome");
+    }
+    const outcome = readOutcome(bytes, at, end);
+    const { key, timeMs } = outcome;
+    if (timeMs < this.#lastTimeMs) throw new SnapshotFormatError("times of outcomes descend");
+    if (!isRequestKey(key) || this.#outcomes.get(key, 0) !== undefined) {
+      throw new SnapshotFormatError("an outcome without a name of its own");
+    }
+    this.#outcomes.add(outcome);
+    this.#lastTimeMs = timeMs;
+    return end;
+  }
+
   #keep(bytes: Buffer, from: number): void {
     this.#rest = Buffer.from(bytes.subarray(from));
   }
 }
 
-function readHeader(bytes: Buffer): number {
+function readHeader(bytes: Buffer): { items: number; outcomes: number } {
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) {
-    throw new SnapshotFormatError("it does not begin like a snapshot of version 1");
+    throw new SnapshotFormatError("it does not begin like a snapshot of version 2");
   }
-  return readU64(bytes, 8);
+  return { items: readU64(bytes, 8), outcomes: readU64(bytes, 16) };
+}
+
+const KINDS = ["put", "delete", "conflict"] as const;
+
+function readOutcome(bytes: Buffer, at: number, end: number): KeptOutcome {
+  const type = KINDS[bytes[at + 16]! - 1];
+  const flag = bytes[at + 17]!;
+  if (type === undefined || flag > (type === "conflict" ? 0 : 1) || bytes[at + 19] !== 0) {
+    throw new SnapshotFormatError("an outcome of no known kind");
+  }
+  const keyAt = at + OUTCOME_BYTES;
+  return {
+    key: bytes.toString("latin1", keyAt, end),
+    fingerprint: bytes.toString("latin1", at + FINGERPRINT_AT, keyAt),
+    result: resultOf(type, readU64(bytes, at + 8), flag === 1),
+    timeMs: readU64(bytes, at),
+  };
+}
+
+function resultOf(type: KeptResult["type"], revision: number, flag: boolean): KeptResult {
+  if (type === "put") return { type, revision, created: flag };
+  return type === "delete" ? { type, revision, deleted: flag } : { type, revision };
+}
+
+function outcomeBytes({ key, fingerprint, result, timeMs }: KeptOutcome): Buffer {
+  const bytes = Buffer.alloc(OUTCOME_BYTES + key.length);
+  writeU64(bytes, timeMs, 0);
+  writeU64(bytes, result.revision, 8);
+  bytes[16] = KINDS.indexOf(result.type) + 1;
+  const flag = result.type === "put" ? result.created : result.type === "delete" && result.deleted;
+  bytes[17] = flag ? 1 : 0;
+  bytes[18] = key.length;
+  bytes.write(fingerprint + key, FINGERPRINT_AT, FINGERPRINT_BYTES + key.length, "latin1");
+  return bytes;
 }
 
 function itemHeader(key: string, valueBytes: number, revision: number): Buffer {
