@@ -117,7 +117,7 @@ function truncateFrom(state: RaftState, index: number): void {
 }
 
 /** Acknowledgements that have not gone out yet must not claim what will never be durable. */
-function dropAcknowledgements(state: RaftState, index: number): void {
+export function dropAcknowledgements(state: RaftState, index: number): void {
   state.drafts = state.drafts.filter(
     ({ message }) =>
       message.type !== "append-entries-response" || !message.success || message.index < index,

@@ -57,6 +57,16 @@ export class BatchTail {
     }
   }
 
+  /** Lets every batch go that ends at `index` or before. */
+  releaseThrough(index: number): void {
+    const batches = this.#batches;
+    while (this.#head < batches.length && batches[this.#head]!.lastIndex <= index) {
+      this.#bytes -= batches[this.#head]!.byteLength;
+      batches[this.#head++] = undefined as unknown as EntryBatch;
+    }
+    if (this.#head > SLACK && this.#head * 2 > batches.length) this.#compact();
+  }
+
   /** Lets the oldest batches go that are durable, down to `bytesMax`. */
   evict(bytesMax: number, durableIndex: number): void {
     const batches = this.#batches;

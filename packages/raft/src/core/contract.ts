@@ -55,6 +55,29 @@ export interface TermRun {
   readonly term: number;
 }
 
+/** A position that a snapshot covers: the log starts after it. */
+export interface LogStart {
+  readonly index: number;
+  readonly term: number;
+  /** In force at `index`. */
+  readonly configuration: IndexedConfiguration;
+}
+
+/** A position that a whole, verified and durable snapshot stands for. */
+export interface SnapshotPoint extends LogStart {
+  /** Cluster time at `index`, in ms. */
+  readonly timeMs: number;
+}
+
+/** What {@link RaftInputs.installSnapshot} came to. */
+export type InstallResult =
+  /** Everything up to it was committed here already. */
+  | "old"
+  /** The log holds its last entry: it is committed now, and what follows it stays. */
+  | "in-log"
+  /** The log starts anew behind it: the machine has to be restored from it. */
+  | "reset";
+
 /** What recovery found of this group. A member that never had anything: {@link EMPTY_GROUP}. */
 export interface RecoveredGroup {
   readonly hardState: HardState;
@@ -128,7 +151,8 @@ export interface PeerStatus {
   readonly role: "voter" | "learner";
   readonly matchIndex: number;
   readonly nextIndex: number;
-  readonly state: "probe" | "replicate";
+  /** `snapshot`: what it needs has left the log; it gets a snapshot first. */
+  readonly state: "probe" | "replicate" | "snapshot";
   /** When it was last heard in this term; undefined = never. */
   readonly lastHeardMs: number | undefined;
   readonly inflightMessages: number;
@@ -189,6 +213,22 @@ export interface RaftInputs {
   loaded(nowMs: number, request: LoadRequest, batches: readonly EntryBatch[]): void;
   /** The load request could not be served. */
   loadFailed(nowMs: number, request: LoadRequest): void;
+  /** The configuration in force at `index`; undefined where the log begins later. */
+  configurationAt(index: number): IndexedConfiguration | undefined;
+  /**
+   * The entries up to `index`, all of them durable and applied, are in a snapshot and leave the
+   * log. One below the start of the log changes nothing.
+   */
+  compact(nowMs: number, index: number): void;
+  /**
+   * A snapshot from `from`, the leader, is here. Where the result is `reset`, the next output holds
+   * the same; `from` hears of it once that is durable.
+   */
+  installSnapshot(nowMs: number, from: MemberId, snapshot: SnapshotPoint): InstallResult;
+  /** The peer of a snapshot request has the snapshot at `index`, and says that it is installed. */
+  snapshotSent(nowMs: number, peer: MemberId, index: number): void;
+  /** The peer of a snapshot request could not be given a snapshot. It is asked for again later. */
+  snapshotFailed(nowMs: number, peer: MemberId): void;
   /** The connection to `peer` was lost: what was on its way may never arrive. */
   unreachable(nowMs: number, peer: MemberId): void;
   /** There is a connection to `peer`: what is sent to it can arrive. */

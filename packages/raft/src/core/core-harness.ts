@@ -13,9 +13,10 @@ import { fromUtf8 } from "../util/bytes.ts";
 import type { Random } from "../util/random.ts";
 import { SeededRandom } from "../util/random.ts";
 import type { Configuration, MemberId } from "./configuration.ts";
-import type { ProposeResult, RaftOptions, TransferResult } from "./contract.ts";
+import type { ProposeResult, RaftOptions, SnapshotPoint, TransferResult } from "./contract.ts";
 import type { PackedEntries } from "./entry.ts";
 import { EntryCursor, EntryKind } from "./entry.ts";
+import type { AppliedEntry } from "./member-harness.ts";
 import { commands, configurationOf, raftOptions, TestNode } from "./member-harness.ts";
 import type { Message } from "./message.ts";
 import type { Envelope, Output, ReadOutcome } from "./output.ts";
@@ -228,7 +229,7 @@ export class TestNetwork {
   restart(id: MemberId): void {
     const node = this.node(id);
     node.written = node.durable.copy();
-    node.applied = [];
+    node.applied = this.#committedUpTo(node.durable.start?.index ?? 0);
     const options = raftOptions(id, {
       random: node.random,
       startNonce: ++this.#starts * 1_000_000,
@@ -236,6 +237,25 @@ export class TestNetwork {
     });
     node.core = new Raft(options, node.durable.recovered(this.configuration), this.nowMs);
     this.pump(node);
+  }
+
+  /** A member lets go of its entries up to `index`, which it has applied. */
+  compact(id: MemberId, index: number): void {
+    const node = this.node(id);
+    const point = this.pointOf(id, index);
+    node.raft.compact(this.nowMs, index);
+    node.durable.release(point);
+    node.written.release(point);
+    this.pump(node);
+  }
+
+  /** The snapshot that a member could have at `index`. */
+  pointOf(id: MemberId, index: number): SnapshotPoint {
+    const { raft } = this.node(id);
+    const term = raft.state.log.termAt(index);
+    const configuration = raft.configurationAt(index);
+    if (term === undefined || configuration === undefined) throw new Error(`no entry ${index}`);
+    return { index, term, configuration, timeMs: 0 };
   }
 
   /** Makes the oldest `count` writes of a member durable, and says so with one call. */
@@ -300,8 +320,14 @@ export class TestNetwork {
     node.reads.push(...output.reads);
     this.#watch(node, output);
     node.written.write(output);
-    const isWrite = output.hardState !== undefined || output.entries.length > 0;
-    if (isWrite) node.pending.push(output);
+    const { hardState, reset, entries } = output;
+    if (hardState !== undefined || reset !== undefined || entries.length > 0) {
+      node.pending.push(output);
+    }
+    if (reset !== undefined) {
+      node.applied = this.#committedUpTo(reset.index);
+      node.raft.applied(this.nowMs, reset.index);
+    }
     for (const envelope of output.messages) {
       if (envelope.after === 0) this.#send(node.id, envelope);
       else node.held.push(envelope);
@@ -385,6 +411,17 @@ export class TestNetwork {
       }
     }
     node.raft.applied(this.nowMs, commit);
+  }
+
+  /** What a machine holds that was restored from a snapshot at `index`. */
+  #committedUpTo(index: number): AppliedEntry[] {
+    const applied: AppliedEntry[] = [];
+    for (let i = 1; i <= index; i++) {
+      const [term, kind, ...text] = (this.committed.get(i) ?? "0/0/").split("/");
+      const entry = { index: i, term: Number(term), kind: Number(kind) as EntryKind };
+      applied.push({ ...entry, text: text.join("/") });
+    }
+    return applied;
   }
 
   #agree(node: TestNode, index: number, entry: string): void {

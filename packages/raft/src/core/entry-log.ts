@@ -6,24 +6,27 @@
  * Configurations are in force from the moment they are appended (thesis, 4.1), so a truncation that
  * removes one brings the one before it back.
  *
- * Invariants: `log-contiguous`, `log-terms-ordered`. The rules about what may be truncated are the
- * caller's (append.ts), who knows the commit index.
+ * The log starts after a position that a snapshot covers. That start moves forwards: inside of the
+ * log as entries are released, or, where the log lacks what the snapshot covers, to a new log
+ * without entries. Term and configuration at the start stay known.
+ *
+ * Invariants: `log-contiguous`, `log-terms-ordered`, `start-monotone`. The rules about what may be
+ * truncated or released are the caller's (append.ts, snapshot.ts), who knows the commit index.
  */
 import { BytesError } from "../util/bytes.ts";
 import type { Checksum } from "../util/checksum.ts";
 import { BatchTail } from "./batch-tail.ts";
 import type { Configuration, IndexedConfiguration } from "./configuration.ts";
 import { decodeConfiguration } from "./configuration.ts";
-import type { RecoveredGroup } from "./contract.ts";
+import type { RecoveredGroup, SnapshotPoint } from "./contract.ts";
 import type { EntryBatch } from "./entry.ts";
 import { EntryCursor, EntryKind } from "./entry.ts";
 import { violated } from "./invariants.ts";
 
 /** Terms, configurations and newest batches of one log. */
 export class EntryLog {
-  /** The log starts after this position. */
-  readonly startIndex: number;
-  readonly startTerm: number;
+  #startIndex: number;
+  #startTerm: number;
   readonly #checksum: Checksum;
   readonly #tail: BatchTail = new BatchTail();
   /** First index and term of each run, side by side. */
@@ -35,8 +38,8 @@ export class EntryLog {
   #lastTimeMs: number;
 
   constructor(recovered: RecoveredGroup, checksum: Checksum) {
-    this.startIndex = recovered.startIndex;
-    this.startTerm = recovered.startTerm;
+    this.#startIndex = recovered.startIndex;
+    this.#startTerm = recovered.startTerm;
     this.#checksum = checksum;
     this.#lastIndex = recovered.lastIndex;
     this.#lastTimeMs = recovered.lastTimeMs;
@@ -48,12 +51,21 @@ export class EntryLog {
     this.#checkRecovered();
   }
 
+  /** The log starts after this position. */
+  get startIndex(): number {
+    return this.#startIndex;
+  }
+
+  get startTerm(): number {
+    return this.#startTerm;
+  }
+
   get lastIndex(): number {
     return this.#lastIndex;
   }
 
   get lastTerm(): number {
-    return this.#runTerms.length === 0 ? this.startTerm : this.#runTerms.at(-1)!;
+    return this.#runTerms.length === 0 ? this.#startTerm : this.#runTerms.at(-1)!;
   }
 
   /** Cluster time of the last entry. */
@@ -68,6 +80,12 @@ export class EntryLog {
 
   get configurationIndex(): number {
     return this.#configurations.at(-1)!.index;
+  }
+
+  /** The configuration in force at `index`; undefined before the start of the log. */
+  configurationAt(index: number): IndexedConfiguration | undefined {
+    if (index < this.#startIndex) return undefined;
+    return this.#configurations.findLast((known) => known.index <= index);
   }
 
   /** Every configuration held, the oldest first. */
@@ -91,7 +109,7 @@ export class EntryLog {
 
   /** The term of `index`; undefined before the start of the log and behind its end. */
   termAt(index: number): number | undefined {
-    if (index < this.startIndex || index > this.#lastIndex) return undefined;
+    if (index < this.#startIndex || index > this.#lastIndex) return undefined;
     return this.#termOfRun(this.#runAt(index));
   }
 
@@ -112,13 +130,13 @@ export class EntryLog {
    */
   lastIndexWithTermAtMost(index: number, term: number): number {
     const from = Math.min(index, this.#lastIndex);
-    if (from < this.startIndex) return from;
+    if (from < this.#startIndex) return from;
     let at = from;
     for (let run = this.#runAt(from); run >= 0; run--) {
       if (this.#runTerms[run]! <= term) return at;
       at = this.#runIndexes[run]! - 1;
     }
-    return this.startTerm <= term ? this.startIndex : this.startIndex - 1;
+    return this.#startTerm <= term ? this.#startIndex : this.#startIndex - 1;
   }
 
   /**
@@ -127,7 +145,7 @@ export class EntryLog {
    */
   firstDifference(batch: EntryBatch): number {
     const end = batch.lastIndex;
-    let index = Math.max(batch.firstIndex, this.startIndex + 1);
+    let index = Math.max(batch.firstIndex, this.#startIndex + 1);
     while (index <= end && index <= this.#lastIndex) {
       const run = this.#runAt(index);
       if (this.#termOfRun(run) !== batch.term) return index;
@@ -175,6 +193,42 @@ export class EntryLog {
     return changed;
   }
 
+  /** Everything up to `index` leaves the log, which starts after it from now on. */
+  startAfter(index: number): void {
+    if (index < this.#startIndex || index > this.#lastIndex) {
+      violated("start-monotone", `${index}, log ${this.#startIndex}..${this.#lastIndex}.`);
+    }
+    const run = this.#runAt(index);
+    this.#startTerm = this.#termOfRun(run);
+    this.#startIndex = index;
+    if (run >= 0) {
+      // The run that holds the start goes on behind it, or is over.
+      const end = this.#runIndexes[run + 1] ?? this.#lastIndex + 1;
+      const goesOn = end > index + 1;
+      if (goesOn) this.#runIndexes[run] = index + 1;
+      this.#runIndexes.splice(0, goesOn ? run : run + 1);
+      this.#runTerms.splice(0, goesOn ? run : run + 1);
+    }
+    this.#tail.releaseThrough(index);
+    const inForce = this.#configurations.findLastIndex((known) => known.index <= index);
+    this.#configurations.splice(0, Math.max(0, inForce));
+  }
+
+  /** A new log, without entries, that starts after `start`. */
+  resetTo(start: SnapshotPoint): void {
+    if (start.index <= this.#startIndex) {
+      violated("start-monotone", `Reset to ${start.index}, log starts at ${this.#startIndex}.`);
+    }
+    this.#startIndex = start.index;
+    this.#startTerm = start.term;
+    this.#lastIndex = start.index;
+    this.#lastTimeMs = start.timeMs;
+    this.#runIndexes.length = 0;
+    this.#runTerms.length = 0;
+    this.#tail.truncateFrom(0, this.#checksum);
+    this.#configurations.splice(0, this.#configurations.length, start.configuration);
+  }
+
   /** Lets durable batches leave memory beyond `bytesMax`. */
   evict(bytesMax: number, durableIndex: number): void {
     if (this.#tail.bytes > bytesMax) this.#tail.evict(bytesMax, durableIndex);
@@ -195,15 +249,15 @@ export class EntryLog {
   }
 
   #termOfRun(run: number): number {
-    return run < 0 ? this.startTerm : this.#runTerms[run]!;
+    return run < 0 ? this.#startTerm : this.#runTerms[run]!;
   }
 
   #checkRecovered(): void {
     const indexes = this.#runIndexes;
-    const empty = this.#lastIndex === this.startIndex;
+    const empty = this.#lastIndex === this.#startIndex;
     const framed =
-      this.#lastIndex >= this.startIndex &&
-      (empty ? indexes.length === 0 : indexes[0] === this.startIndex + 1);
+      this.#lastIndex >= this.#startIndex &&
+      (empty ? indexes.length === 0 : indexes[0] === this.#startIndex + 1);
     if (!framed || (!empty && indexes.at(-1)! > this.#lastIndex)) {
       violated("recovered-consistent", `Runs ${indexes.join()} up to entry ${this.#lastIndex}.`);
     }

@@ -25,12 +25,15 @@ export {
   votersOnly,
 } from "./configuration.ts";
 export type {
+  InstallResult,
+  LogStart,
   PeerStatus,
   ProposeResult,
   RaftInputs,
   RaftOptions,
   RaftStatus,
   RecoveredGroup,
+  SnapshotPoint,
   TermRun,
   TransferResult,
   TransferStatus,
@@ -73,6 +76,7 @@ export type {
   Output,
   ReadOutcome,
   Role,
+  SnapshotRequest,
   Vote,
 } from "./output.ts";
 export type { VoteResult } from "./quorum.ts";

@@ -19,7 +19,7 @@ import {
   becomePreCandidate,
   castVote,
 } from "./role.ts";
-import { ack, append, batchesOf, batchOf, Solo } from "./solo-harness.ts";
+import { ack, append, batchesOf, batchOf, pointAt, Solo } from "./solo-harness.ts";
 
 type Breach = () => unknown;
 
@@ -31,6 +31,14 @@ function leader(options: ConstructorParameters<typeof Solo>[0] = {}): Solo {
 function transferring(): Solo {
   const solo = leader();
   solo.raft.transferLeadership(solo.nowMs, "n2");
+  return solo;
+}
+
+/** Its log starts after entry 2. */
+function released(): Solo {
+  const solo = new Solo({ log: [1, 1, 1], commit: 3 });
+  solo.raft.applied(solo.nowMs, 3);
+  solo.raft.compact(solo.nowMs, 2);
   return solo;
 }
 
@@ -117,6 +125,31 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
       log.append(batchOf(1, 2, "b"));
     },
     "a term above the current one": () => appendBatch(new Solo().raft.state, batchOf(1, 1, "a")),
+    "a snapshot of a term above the current one": () =>
+      new Solo().raft.installSnapshot(1_000, "n2", pointAt(3, 2)),
+  },
+  "start-monotone": {
+    "a release of what is gone": () => released().raft.state.log.startAfter(1),
+    "a release beyond the end": () => new Solo({ log: [1] }).raft.state.log.startAfter(2),
+    "a reset to where the log starts": () => released().raft.state.log.resetTo(pointAt(2, 1)),
+  },
+  "released-when-applied": {
+    "entries leave that were not applied": () =>
+      new Solo({ log: [1, 1], commit: 2 }).raft.compact(1_000, 1),
+    "entries leave that are not durable": () => {
+      const solo = new Solo({ autoPersist: false });
+      solo.step("n2", append({ term: 1, commit: 2, batches: batchesOf([1, 1]) }));
+      solo.raft.applied(solo.nowMs, 2);
+      solo.raft.compact(solo.nowMs, 1);
+    },
+  },
+  "reset-beyond-commit": {
+    "the commit index grows while a snapshot is taken over": () => {
+      const { raft, nowMs } = new Solo({ log: [1, 1], commit: 1 });
+      let asked = 0;
+      Object.defineProperty(raft.state, "commit", { get: () => (asked++ === 0 ? 1 : 9) });
+      raft.installSnapshot(nowMs, "n2", pointAt(5, 1));
+    },
   },
   "leader-append-only": {
     "a leader is made to follow itself": () => {
@@ -146,6 +179,12 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
       new Solo({ log: [1, 1], term: 2, commit: 2 }).step(
         "n2",
         append({ term: 2, prevIndex: 2, prevTerm: 2 }),
+      ),
+    "a snapshot contradicts a committed entry": () =>
+      new Solo({ log: [1, 1], term: 2, commit: 2 }).raft.installSnapshot(
+        1_000,
+        "n2",
+        pointAt(2, 2),
       ),
   },
   "verified-kept": {

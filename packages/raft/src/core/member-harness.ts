@@ -7,7 +7,7 @@ import type { Random } from "../util/random.ts";
 import { SeededRandom } from "../util/random.ts";
 import type { Configuration, IndexedConfiguration, MemberId } from "./configuration.ts";
 import { decodeConfiguration } from "./configuration.ts";
-import type { RaftOptions, RecoveredGroup, TermRun } from "./contract.ts";
+import type { RaftOptions, RecoveredGroup, SnapshotPoint, TermRun } from "./contract.ts";
 import type { EntryBatch, PackedEntries } from "./entry.ts";
 import { EntryCursor, EntryKind, packEntries } from "./entry.ts";
 import type { CoreEvent, Envelope, HardState, Output, ReadOutcome } from "./output.ts";
@@ -72,9 +72,27 @@ export function commands(...texts: readonly string[]): PackedEntries {
 export class TestDisk {
   hardState: HardState = { term: 0, vote: undefined, commit: 0 };
   batches: EntryBatch[] = [];
+  /** The log starts after it; undefined = at its beginning. */
+  start: SnapshotPoint | undefined;
 
-  write(output: Pick<Output, "hardState" | "entries">): void {
+  get lastIndex(): number {
+    return this.batches.at(-1)?.lastIndex ?? this.start?.index ?? 0;
+  }
+
+  /** Lets go of the entries up to a position. */
+  release(start: SnapshotPoint): void {
+    this.start = start;
+    this.batches = this.batches
+      .filter((batch) => batch.lastIndex > start.index)
+      .map((batch) => batch.from(Math.max(batch.firstIndex, start.index + 1), crc32));
+  }
+
+  write(output: Pick<Output, "hardState" | "reset" | "entries">): void {
     if (output.hardState !== undefined) this.hardState = output.hardState;
+    if (output.reset !== undefined) {
+      this.start = output.reset;
+      this.batches = [];
+    }
     for (const batch of output.entries) {
       while (this.batches.length > 0 && this.batches.at(-1)!.lastIndex >= batch.firstIndex) {
         const last = this.batches.pop()!;
@@ -105,6 +123,7 @@ export class TestDisk {
     const copy = new TestDisk();
     copy.hardState = this.hardState;
     copy.batches = [...this.batches];
+    copy.start = this.start;
     return copy;
   }
 
@@ -126,13 +145,16 @@ export class TestDisk {
     }
     return {
       hardState: this.hardState,
-      startIndex: 0,
-      startTerm: 0,
-      startConfiguration: { index: 0, configuration: startConfiguration },
-      lastIndex: this.batches.at(-1)?.lastIndex ?? 0,
+      startIndex: this.start?.index ?? 0,
+      startTerm: this.start?.term ?? 0,
+      startConfiguration: this.start?.configuration ?? {
+        index: 0,
+        configuration: startConfiguration,
+      },
+      lastIndex: this.lastIndex,
       termRuns,
       configurations,
-      lastTimeMs: this.batches.at(-1)?.timeMs ?? 0,
+      lastTimeMs: this.batches.at(-1)?.timeMs ?? this.start?.timeMs ?? 0,
     };
   }
 }

@@ -3,18 +3,24 @@
  *
  * Outputs are numbered from 1. The caller
  *  1. sends every message with `after === 0` at once, in order;
- *  2. persists `entries` and `hardState` of outputs strictly in the order of their numbers, and
- *     calls `persisted(n)` when output n and all before it are durable (one call may cover many);
+ *  2. persists `hardState`, `reset` and `entries` (in this order) of outputs strictly in the order
+ *     of their numbers, and calls `persisted(n)` when output n and all before it are durable (one
+ *     call may cover many);
  *  3. sends a message with `after === n` only once `persisted(n)` is due, and not before the
  *     messages to the same member that precede it in the same or an earlier output with a smaller
  *     `after`;
  *  4. applies committed entries up to `commit` in index order and reports `applied(index)`;
  *  5. answers a read of `reads` from its own machine once it has applied `index`;
- *  6. serves `loads` from its log and answers each by `loaded` (or `loadFailed`).
+ *  6. serves `loads` from its log and answers each by `loaded` (or `loadFailed`);
+ *  7. gives every peer of `snapshots` its newest snapshot and answers by `snapshotSent` or
+ *     `snapshotFailed`;
+ *  8. where there is a `reset`, restores the machine from that snapshot and goes on applying behind
+ *     it.
  *
  * Nothing here may be changed by the receiver; batches are shared and immutable.
  */
 import type { Configuration, Incarnation, MemberId } from "./configuration.ts";
+import type { SnapshotPoint } from "./contract.ts";
 import type { EntryBatch } from "./entry.ts";
 import type { Message } from "./message.ts";
 
@@ -60,6 +66,13 @@ export interface LoadRequest {
   readonly bytesMax: number;
 }
 
+/** A peer needs entries that have left the log: it must be given a snapshot. */
+export interface SnapshotRequest {
+  readonly peer: MemberId;
+  /** The term in which it is asked for. */
+  readonly term: number;
+}
+
 /** The roles of a member. `pre-candidate` asks whether it could win. */
 export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
 
@@ -91,6 +104,10 @@ export type CoreEvent =
       readonly configuration: Configuration;
     }
   | { readonly type: "truncated"; readonly from: number; readonly term: number }
+  /** Entries up to `index` left the log. */
+  | { readonly type: "compacted"; readonly index: number; readonly term: number }
+  /** A snapshot of the leader's took the place of the log. */
+  | { readonly type: "reset"; readonly index: number; readonly term: number }
   /** The leader of a term has committed an entry of that term: it may serve reads now. */
   | { readonly type: "ready"; readonly term: number }
   /** Leadership is handed over: begun, told to the target, over (done or given up). */
@@ -104,7 +121,7 @@ export type CoreEvent =
   | {
       readonly type: "peer-state";
       readonly peer: MemberId;
-      readonly state: "probe" | "replicate";
+      readonly state: "probe" | "replicate" | "snapshot";
       readonly reason: string;
     };
 
@@ -113,6 +130,8 @@ export interface Output {
   readonly number: number;
   /** To be persisted; undefined where term and vote did not change. */
   readonly hardState: HardState | undefined;
+  /** To be persisted before `entries`: the log starts anew behind a snapshot that is durable. */
+  readonly reset: SnapshotPoint | undefined;
   /**
    * To be persisted in this order. A batch ends everything that was in the log from its first index
    * on: a truncation needs no record of its own.
@@ -123,5 +142,6 @@ export interface Output {
   readonly commit: number;
   readonly reads: readonly ReadOutcome[];
   readonly loads: readonly LoadRequest[];
+  readonly snapshots: readonly SnapshotRequest[];
   readonly events: readonly CoreEvent[];
 }

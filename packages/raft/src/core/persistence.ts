@@ -7,10 +7,15 @@
  * completion of a write that was overwritten meanwhile never counts for the entries that took its
  * place, even where they have the same indexes (the ABA race that an index alone could not see).
  *
+ * A reset (the log starts anew behind a snapshot) is like a truncation of everything that was not
+ * committed, and is itself something to persist: the output that carries it proves the snapshot's
+ * index.
+ *
  * Term and vote are durable once the output that carries them is. Completions may be late,
  * repeated, or cover many outputs at once.
  */
 import type { Checksum } from "../util/checksum.ts";
+import type { SnapshotPoint } from "./contract.ts";
 import type { EntryBatch } from "./entry.ts";
 import { violated } from "./invariants.ts";
 import type { Vote } from "./output.ts";
@@ -31,6 +36,8 @@ export class Persistence {
   readonly #pendingNumbers: number[] = [];
   readonly #pendingProofs: number[] = [];
   #unsaved: EntryBatch[] = [];
+  /** Where the log starts anew, not handed out yet; goes before the unsaved entries. */
+  #reset: SnapshotPoint | undefined;
   /** Term and vote as last handed out, and with which output. */
   #savedTerm: number;
   #savedVote: Vote | undefined;
@@ -49,7 +56,7 @@ export class Persistence {
   }
 
   get hasUnsaved(): boolean {
-    return this.#unsaved.length > 0;
+    return this.#unsaved.length > 0 || this.#reset !== undefined;
   }
 
   /** Whether term or vote differ from what was last handed out. */
@@ -87,6 +94,16 @@ export class Persistence {
     this.#stableIndex = Math.min(this.#stableIndex, index - 1);
   }
 
+  /**
+   * The log starts anew. What was on its way still proves what is committed, since the snapshot
+   * holds that as well, and nothing more.
+   */
+  resetTo(start: SnapshotPoint, commit: number): void {
+    this.truncateFrom(commit + 1);
+    this.#unsaved = [];
+    this.#reset = start;
+  }
+
   /** Numbers a new output; `lastIndex` is where the log ends now. */
   handOut(lastIndex: number, term: number, vote: Vote | undefined): HandedOut {
     const number = ++this.#newest;
@@ -98,12 +115,14 @@ export class Persistence {
       this.#savedVote = vote;
       this.#hardStateOutput = number;
     }
+    const reset = this.#reset;
+    this.#reset = undefined;
     if (entries.length > 0) this.#unsaved = [];
-    if (hardState || entries.length > 0) {
+    if (hardState || reset !== undefined || entries.length > 0) {
       this.#pendingNumbers.push(number);
       this.#pendingProofs.push(lastIndex);
     }
-    return { number, entries, hardState };
+    return { number, entries, hardState, reset };
   }
 
   /** Output `output` and all before it are durable; true where more of the log is than before. */
@@ -136,6 +155,7 @@ export class Persistence {
 export interface HandedOut {
   readonly number: number;
   readonly entries: readonly EntryBatch[];
+  readonly reset: SnapshotPoint | undefined;
   /** Term and vote must be persisted with it. */
   readonly hardState: boolean;
 }

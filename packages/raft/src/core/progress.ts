@@ -5,9 +5,13 @@
  *            the
  *   probe ─────────────▶ replicate         place where the logs agree is found. In *replicate*
  *   `next`
- *     ▲                      │             runs ahead of what is acknowledged, as far as the window
- *     └──────────────────────┘             (messages and bytes in flight) allows.
- *      refusal, connection lost
+ *     ▲ │                    │             runs ahead of what is acknowledged, as far as the
+ *     │ │                    │             window
+ *     │ │                    │             (messages and bytes in flight) allows.
+ *     └─┼────────────────────┘
+ *       │ refusal, connection lost         What it needs next has left the log: *snapshot*. Nothing
+ *       ▼ or what it needs is gone         is sent but heartbeats, until an acknowledgement shows
+ *    snapshot                              that the log goes on from there, or the snapshot was sent.
  *
  * Only this class changes state, match, next and window. Invariants: `next-after-match`,
  * `match-within-log` (checked by the caller, who has the log), `inflight-balanced`.
@@ -25,7 +29,7 @@ export class Progress {
   match = 0;
   /** The first index to send next. */
   next: number;
-  state: "probe" | "replicate" = "probe";
+  state: "probe" | "replicate" | "snapshot" = "probe";
   /** When it was last heard in this term. */
   lastHeardMs: number | undefined = undefined;
   /** The connection was lost and nothing was heard since. */
@@ -44,6 +48,10 @@ export class Progress {
   isDenied = false;
   /** Replicate: send an empty append, to find out whether the tail was lost. */
   nudge = false;
+  /** Snapshot: it was asked for, and how that ended was not said yet. */
+  snapshotAsked = false;
+  /** Snapshot: not asked for again before this time. */
+  snapshotAfterMs: number = -Infinity;
   /** Entries that were asked of the log and have not come yet. */
   loading: LoadRequest | undefined = undefined;
   /** After a failed load: not again before this time. */
@@ -80,6 +88,12 @@ export class Progress {
     this.#inflight.clear();
     this.#moveNext(this.match + 1);
     this.#reset();
+  }
+
+  /** What it needs has left the log. */
+  becomeSnapshot(): void {
+    this.becomeProbe(this.next);
+    this.state = "snapshot";
   }
 
   /** What was sent ahead is void: find the place of agreement again, from `next`. */
@@ -136,6 +150,8 @@ export class Progress {
     this.probeSent = false;
     this.probeTried = false;
     this.nudge = false;
+    this.snapshotAsked = false;
+    this.snapshotAfterMs = -Infinity;
     this.loading = undefined;
     this.loadAfterMs = -Infinity;
   }

@@ -10,7 +10,7 @@
  *   lease.ts        reads without a round
  *   entry-log.ts    terms and configurations of the log          progress.ts   one peer
  *   persistence.ts  what is durable                              quorum.ts     majorities
- *   transfer.ts     handing leadership over
+ *   transfer.ts     handing leadership over                      snapshot.ts    what left the log
  *   take-output.ts  the next output                              state.ts      all of it as one
  *   value
  *
@@ -19,13 +19,15 @@
  */
 import { handleAppendEntries, handleHeartbeat } from "./append.ts";
 import { commitByCounting } from "./commit.ts";
-import type { MemberId } from "./configuration.ts";
+import type { IndexedConfiguration, MemberId } from "./configuration.ts";
 import type {
+  InstallResult,
   ProposeResult,
   RaftInputs,
   RaftOptions,
   RaftStatus,
   RecoveredGroup,
+  SnapshotPoint,
   TransferResult,
 } from "./contract.ts";
 import {
@@ -52,6 +54,7 @@ import {
   handleUnreachable,
 } from "./replicate.ts";
 import { restartElectionTimer } from "./role.ts";
+import { compact, installSnapshot, snapshotFailed, snapshotSent } from "./snapshot.ts";
 import { isHeldMember, RaftState } from "./state.ts";
 import { takeOutput } from "./take-output.ts";
 import { advanceTime, nextDeadlineMs, tickTimers } from "./timing.ts";
@@ -130,6 +133,30 @@ export class Raft implements RaftInputs {
   loadFailed(nowMs: number, request: LoadRequest): void {
     advanceTime(this.state, nowMs);
     handleLoadFailed(this.state, request);
+  }
+
+  configurationAt(index: number): IndexedConfiguration | undefined {
+    return this.state.log.configurationAt(index);
+  }
+
+  compact(nowMs: number, index: number): void {
+    advanceTime(this.state, nowMs);
+    compact(this.state, index);
+  }
+
+  installSnapshot(nowMs: number, from: MemberId, snapshot: SnapshotPoint): InstallResult {
+    advanceTime(this.state, nowMs);
+    return installSnapshot(this.state, from, snapshot);
+  }
+
+  snapshotSent(nowMs: number, peer: MemberId, index: number): void {
+    advanceTime(this.state, nowMs);
+    snapshotSent(this.state, peer, index);
+  }
+
+  snapshotFailed(nowMs: number, peer: MemberId): void {
+    advanceTime(this.state, nowMs);
+    snapshotFailed(this.state, peer);
   }
 
   unreachable(nowMs: number, peer: MemberId): void {

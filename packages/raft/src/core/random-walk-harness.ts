@@ -8,7 +8,8 @@
  * just woken up; links cut both ways or one way;
  * members isolated, stopped and continued, crashed with everything that was not durable; slow and
  * fast disks, completions of several writes at once or reported again; loads from the log that
- * fail or come late. Everything is drawn from the seed.
+ * fail or come late; logs that let go of what is applied, so that members need snapshots, which
+ * come late, twice or not at all. Everything is drawn from the seed.
  *
  * A walk ends with all faults gone: then a leader, agreement of all members and an answer to every
  * read must come in bounded time.
@@ -17,8 +18,9 @@ import { SeededRandom } from "../util/random.ts";
 import type { MemberId } from "./configuration.ts";
 import type { TestNode } from "./core-harness.ts";
 import { TestNetwork } from "./core-harness.ts";
+import type { SnapshotPoint } from "./contract.ts";
 import type { Message, MessageType } from "./message.ts";
-import type { LoadRequest, Output } from "./output.ts";
+import type { LoadRequest, Output, SnapshotRequest } from "./output.ts";
 import type { Raft } from "./raft.ts";
 import { membersOf, SafetyWatch } from "./safety-harness.ts";
 
@@ -66,6 +68,8 @@ export class RandomWalk {
   #lossPercent = 0;
   #isCalm = false;
   #proposals = 0;
+  /** How many applied entries are kept at the most when a log lets go; 0 = it never does. */
+  readonly #compactions: number;
 
   constructor(seed: number, statistics: WalkStatistics = new Map(), sabotage?: Sabotage) {
     this.#random = new SeededRandom(seed);
@@ -95,6 +99,7 @@ export class RandomWalk {
         readsMax: 12,
       },
     });
+    this.#compactions = this.#once(3) ? 0 : 1 + this.#draw(30);
     this.network.drop = (from, to, message) => this.#intercept(from, to, message);
     for (const node of this.network.nodes.values()) node.autoLoad = false;
   }
@@ -199,6 +204,8 @@ export class RandomWalk {
     if (this.#isCalm) return;
     const { network } = this;
     const node = this.#once(2) ? this.#any() : this.#anyLeader();
+    this.#compact(this.#any());
+    if (this.#once(4)) this.#strayInstall();
     switch (this.#draw(16)) {
       case 0:
         this.#lossPercent = this.#draw(3) * 10;
@@ -393,11 +400,14 @@ export class RandomWalk {
       if (event.type === "commit" && this.#once(60)) this.#strike(node);
       if (event.type === "truncated" && this.#once(5)) this.#strike(node);
     }
-    if (output.hardState !== undefined || output.entries.length > 0) {
+    const { hardState, reset, entries } = output;
+    if (reset !== undefined && this.#once(3)) this.#strike(node);
+    if (hardState !== undefined || reset !== undefined || entries.length > 0) {
       if (output.hardState !== undefined && this.#once(12)) this.#strike(node);
       this.#writeSoon(node);
     }
     for (const load of output.loads) this.#loadSoon(node, load);
+    for (const request of output.snapshots) this.#sendSnapshot(node, request);
   }
 
   #onSent(from: MemberId, to: MemberId, message: Message): void {
@@ -448,6 +458,66 @@ export class RandomWalk {
       if (!this.#isCalm && this.#once(5)) core.loadFailed(nowMs, load);
       else core.loaded(nowMs, load, node.written.read(load.from, load.to, load.bytesMax));
       this.network.pump(node);
+    });
+  }
+
+  // Snapshots.
+
+  /** Lets go of some of what is applied. */
+  #compact(node: TestNode): void {
+    if (!node.isUp || node.paused || this.#compactions === 0) return;
+    const { log, applied, persistence } = node.raft.state;
+    const upTo = Math.min(applied, persistence.stableIndex);
+    const index = Math.max(0, upTo - this.#draw(this.#compactions));
+    if (index <= log.startIndex) return;
+    this.#count("compactions");
+    this.network.compact(node.id, index);
+  }
+
+  /** What it was when it was asked for, or something newer, arrives after a while. */
+  #sendSnapshot(node: TestNode, request: SnapshotRequest): void {
+    const { core } = node;
+    const { log, applied } = node.raft.state;
+    if (applied < log.startIndex) throw new Error(`${node.id} has no snapshot to send`);
+    const index = applied - this.#draw(Math.min(4, applied - log.startIndex + 1));
+    const point = this.network.pointOf(node.id, index);
+    const transferMs = this.#draw(this.#once(4) ? 4 * T : 20);
+    const isLost = !this.#isCalm && this.#once(5);
+    if (!isLost) this.#installSoon(node.id, request, point, transferMs);
+    if (!this.#isCalm && this.#once(6)) {
+      this.#installSoon(node.id, request, point, transferMs + this.#draw(T));
+    }
+    this.#schedule(transferMs + this.#draw(T), () => {
+      if (node.core !== core || core === undefined) return;
+      const { nowMs } = this.network;
+      if (isLost) core.snapshotFailed(nowMs, request.peer);
+      else core.snapshotSent(nowMs, request.peer, index);
+      this.network.pump(node);
+    });
+  }
+
+  /** One that was on its way for some reason of the past. */
+  #strayInstall(): void {
+    const from = this.#anyLeader();
+    if (!from.isUp || this.#compactions === 0) return;
+    const { applied, term, log } = from.raft.state;
+    if (applied <= log.startIndex) return;
+    const point = this.network.pointOf(from.id, applied);
+    this.#installSoon(from.id, { peer: this.#any().id, term }, point, this.#draw(20));
+  }
+
+  #installSoon(
+    from: MemberId,
+    request: SnapshotRequest,
+    point: SnapshotPoint,
+    delayMs: number,
+  ): void {
+    this.#schedule(delayMs, () => {
+      const peer = this.network.node(request.peer);
+      if (!peer.isUp || peer.paused || peer.raft.state.term < request.term) return;
+      const result = peer.raft.installSnapshot(this.network.nowMs, from, point);
+      this.#count(`snapshot ${result}`);
+      this.network.pump(peer);
     });
   }
 

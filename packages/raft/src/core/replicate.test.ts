@@ -203,7 +203,7 @@ describe("probing", () => {
     expect(solo.status.peers[0]?.nextIndex).toBe(1);
   });
 
-  test("a peer in need of entries from before the start of the log is left waiting", () => {
+  test("a peer in need of entries from before the start of the log waits for a snapshot", () => {
     const recovered = {
       startIndex: 5,
       startTerm: 1,
@@ -216,7 +216,8 @@ describe("probing", () => {
     solo.run(300);
     expect(solo.sent("append-entries", "n3")).toEqual([]);
     expect(solo.sent("heartbeat", "n3")).toHaveLength(3);
-    expect(solo.status.peers[1]).toMatchObject({ state: "probe", nextIndex: 3 });
+    expect(solo.status.peers[1]).toMatchObject({ state: "snapshot", nextIndex: 3 });
+    expect(solo.outputs.flatMap(({ snapshots }) => snapshots)).toEqual([{ peer: "n3", term: 2 }]);
   });
 });
 

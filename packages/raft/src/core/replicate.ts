@@ -12,8 +12,7 @@
  * a place in a full window whose acknowledgements were lost.
  *
  * Entries that left memory are asked of the log, one request per peer at a time. A peer that needs
- * entries from before the start of the log needs a snapshot; until those exist it stays in *probe*
- * and is sent heartbeats only.
+ * entries from before the start of the log gets a snapshot first (snapshot.ts).
  */
 import { commitByCounting } from "./commit.ts";
 import type { MemberId } from "./configuration.ts";
@@ -23,6 +22,7 @@ import type { AppendEntriesResponse, HeartbeatResponse } from "./message.ts";
 import type { LoadRequest } from "./output.ts";
 import type { Progress } from "./progress.ts";
 import { acknowledgeRound } from "./read-index.ts";
+import { needSnapshot } from "./snapshot.ts";
 import type { RaftState } from "./state.ts";
 import { emit, send, UNTIL_DURABLE } from "./state.ts";
 
@@ -52,6 +52,7 @@ export function handleHeartbeatResponse(
     progress.probeSent = false;
     return;
   }
+  if (progress.state === "snapshot") return;
   const { heartbeatIntervalMs } = state.options;
   if (progress.match >= state.log.lastIndex) return;
   if (state.nowMs - progress.lastAppendMs < heartbeatIntervalMs) return;
@@ -108,6 +109,8 @@ export function handleLoaded(
     return;
   }
   if (progress.next !== request.from || progress.state !== "replicate") return;
+  // The log may have let go of what stands before, while it was being read.
+  if (state.log.termAt(progress.next - 1) === undefined) return;
   let chunk: EntryBatch[] = [];
   let bytes = 0;
   for (const batch of batches) {
@@ -147,7 +150,8 @@ function accepted(state: RaftState, progress: Progress, index: number): void {
   if (progress.match > state.log.lastIndex) {
     violated("match-within-log", `${progress.id}: match ${progress.match}.`);
   }
-  if (progress.state === "probe" && (advanced || index === progress.match)) {
+  const canGoOn = progress.match >= state.log.startIndex;
+  if (progress.state !== "replicate" && canGoOn && (advanced || index === progress.match)) {
     progress.becomeReplicate();
     const reason = `log agrees up to ${progress.match}`;
     emit(state, { type: "peer-state", peer: progress.id, state: "replicate", reason });
@@ -161,6 +165,7 @@ function refused(state: RaftState, progress: Progress, message: AppendEntriesRes
     denied(state, progress, message.index);
     return;
   }
+  if (progress.state === "snapshot") return;
   if (progress.state === "probe" && message.index !== progress.next - 1) return;
   const { hintIndex, hintTerm } = message;
   const agreed = state.log.lastIndexWithTermAtMost(hintIndex, hintTerm);
@@ -191,8 +196,10 @@ function toProbe(state: RaftState, progress: Progress, next: number, reason: str
 /** Sends what may be sent; true where anything was. */
 function collectEntries(state: RaftState, progress: Progress): boolean {
   const { log } = state;
-  // Place of snapshots: what stands before `next` is no longer in the log.
-  if (log.termAt(progress.next - 1) === undefined) return false;
+  if (progress.state === "snapshot" || log.termAt(progress.next - 1) === undefined) {
+    needSnapshot(state, progress);
+    return false;
+  }
   if (progress.state === "probe") return collectProbe(state, progress);
   let spoke = false;
   while (progress.next <= log.lastIndex && !isWindowFull(state, progress)) {

@@ -154,5 +154,6 @@ function leaveLeadership(state: RaftState): void {
   state.heartbeatDue = false;
   state.roundDue = false;
   state.loads.length = 0;
+  state.snapshots.length = 0;
   dropLease(state, "until-next-round");
 }

@@ -77,17 +77,20 @@ export class SafetyWatch {
   /** A member handed out an output; nothing of it has been carried out yet. */
   onOutput(node: TestNode, output: Output): void {
     for (const batch of output.entries) {
-      let before = node.raft.state.log.termAt(batch.firstIndex - 1) ?? -1;
+      let before = node.raft.state.log.termAt(batch.firstIndex - 1);
       this.#cursor.reset(batch);
       while (this.#cursor.next()) {
         const { index, kind, payload } = this.#cursor.view;
-        const content = `${kind}:${crc32(payload)} behind term ${before}`;
+        const previous = before;
+        before = batch.term;
+        // What stands before may have left the log by now.
+        if (previous === undefined) continue;
+        const content = `${kind}:${crc32(payload)} behind term ${previous}`;
         const known = this.#entries.get(`${index}@${batch.term}`);
         if (known === undefined) this.#entries.set(`${index}@${batch.term}`, content);
         else if (known !== content) {
           broken(`log matching: ${node.id} has ${index}@${batch.term} ${content}, not ${known}`);
         }
-        before = batch.term;
       }
     }
     const life = this.#lifeOf(node);
@@ -130,7 +133,8 @@ export class SafetyWatch {
   #lifeOf(node: TestNode): Life {
     const known = this.#lives.get(node.id);
     if (known !== undefined && known.core === node.core) return known;
-    const { commit } = node.durable.hardState;
+    const { hardState, start } = node.durable;
+    const commit = Math.max(hardState.commit, start?.index ?? 0);
     if (commit > this.commit) broken(`${node.id} has commit ${commit} on disk`);
     const life: Life = { core: node.core, commit, isLeader: false };
     this.#lives.set(node.id, life);
@@ -143,6 +147,11 @@ export class SafetyWatch {
       if (life.isLeader) this.#elected(node, event.term);
     } else if (event.type === "commit") {
       this.#onCommit(node, life, event);
+    } else if (event.type === "reset") {
+      const committed = this.#committed.get(event.index);
+      if (committed?.term !== event.term) {
+        broken(`${node.id} takes over ${event.index}@${event.term}, which nobody committed`);
+      }
     } else if (event.type === "truncated") {
       const committed = this.#committed.get(event.from);
       if (committed?.term === event.term) {
@@ -156,7 +165,7 @@ export class SafetyWatch {
     if (known !== undefined) broken(`${known} and ${node.id} are both elected in term ${term}`);
     this.#leaders.set(term, node.id);
     for (const [index, entry] of this.#committed) {
-      if (entry.inTerm >= term) continue;
+      if (entry.inTerm >= term || index < node.raft.state.log.startIndex) continue;
       const own = node.raft.state.log.termAt(index);
       if (own !== entry.term) {
         broken(
@@ -176,6 +185,8 @@ export class SafetyWatch {
       broken(`${node.id}, leader of term ${event.term}, counts ${commit}@${log.termAt(commit)}`);
     }
     for (let index = life.commit + 1; index <= commit; index++) {
+      // What a snapshot stands for is judged at its own index.
+      if (index < log.startIndex) continue;
       const own = log.termAt(index) ?? -1;
       const known = this.#committed.get(index);
       if (known === undefined) {
@@ -195,7 +206,7 @@ export class SafetyWatch {
   #checkQuorumHas(index: number, term: number): void {
     const holders: MemberId[] = [];
     for (const node of this.#nodes()) {
-      if (this.#voters.includes(node.id) && diskTerm(node.durable, index) === term) {
+      if (this.#voters.includes(node.id) && diskTerm(node.durable, index, term) === term) {
         holders.push(node.id);
       }
     }
@@ -229,7 +240,7 @@ export class SafetyWatch {
   #acknowledged(node: TestNode, term: number, index: number): void {
     // A later term may have overwritten the entries meanwhile: then this is an old, true answer.
     if (term < node.raft.state.term) return;
-    const last = node.durable.batches.at(-1)?.lastIndex ?? 0;
+    const last = node.durable.lastIndex;
     if (last < index) broken(`${node.id} acknowledges ${index} with ${last} on disk`);
   }
 
@@ -246,9 +257,11 @@ export class SafetyWatch {
   }
 }
 
-/** The term of an entry on a disk. */
-function diskTerm(disk: TestDisk, index: number): number | undefined {
-  const { batches } = disk;
+/** The term of an entry on a disk; `wanted` where a snapshot covers it. */
+function diskTerm(disk: TestDisk, index: number, wanted: number): number | undefined {
+  const { batches, start } = disk;
+  // What a snapshot stands for is committed, hence equal everywhere.
+  if (start !== undefined && index <= start.index) return wanted;
   let low = 0;
   let high = batches.length - 1;
   while (low <= high) {

@@ -6,8 +6,8 @@
  */
 import { utf8 } from "../util/bytes.ts";
 import { crc32 } from "../util/checksum.ts";
-import type { MemberId } from "./configuration.ts";
-import type { RaftOptions, RecoveredGroup } from "./contract.ts";
+import type { Configuration, MemberId } from "./configuration.ts";
+import type { RaftOptions, RecoveredGroup, SnapshotPoint } from "./contract.ts";
 import type { EntryKind } from "./entry.ts";
 import { EntryBatch, packEntries } from "./entry.ts";
 import {
@@ -73,6 +73,15 @@ export function entryOf(
 /** An append message; what is not said is empty. */
 export function append(fields: Partial<AppendEntries> & { readonly term: number }): AppendEntries {
   return { type: "append-entries", prevIndex: 0, prevTerm: 0, commit: 0, batches: [], ...fields };
+}
+
+/** What a snapshot at this position stands for. */
+export function pointAt(
+  index: number,
+  term: number,
+  configuration: Configuration = configurationOf(["n1", "n2", "n3"]),
+): SnapshotPoint {
+  return { index, term, configuration: { index: 0, configuration }, timeMs: index };
 }
 
 /** A success of a follower. */

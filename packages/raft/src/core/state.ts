@@ -3,7 +3,8 @@
  *
  * There is no behaviour here beyond putting messages and events aside for the next output. Who may
  * change what: term, vote, role and leader change in role.ts alone; commit in commit.ts; the log
- * and what is durable in propose.ts (leader) and append.ts (follower); progress in replicate.ts;
+ * and what is durable in propose.ts (leader), append.ts (follower) and snapshot.ts; progress in
+ * replicate.ts and snapshot.ts;
  * reads in read-index.ts and lease.ts. The invariants that are asserted on all of it are listed in
  * invariants.ts.
  */
@@ -14,7 +15,7 @@ import { EntryLog } from "./entry-log.ts";
 import { violated } from "./invariants.ts";
 import { Lease } from "./lease.ts";
 import type { Message } from "./message.ts";
-import type { CoreEvent, LoadRequest, ReadOutcome, Role, Vote } from "./output.ts";
+import type { CoreEvent, LoadRequest, ReadOutcome, Role, SnapshotRequest, Vote } from "./output.ts";
 import { Persistence } from "./persistence.ts";
 import type { Progress } from "./progress.ts";
 import { isSoleVoter } from "./quorum.ts";
@@ -102,6 +103,7 @@ export class RaftState {
   events: CoreEvent[] = [];
   outcomes: ReadOutcome[] = [];
   loads: LoadRequest[] = [];
+  snapshots: SnapshotRequest[] = [];
   outputCommit: number;
 
   /** Made once, so that counting needs no closure of its own. */

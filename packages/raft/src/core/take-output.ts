@@ -29,16 +29,19 @@ export function takeOutput(state: RaftState, holdNews: boolean): Output | undefi
   const output: Output = {
     number: handedOut.number,
     hardState: handedOut.hardState ? { term, vote, commit } : undefined,
+    reset: handedOut.reset,
     entries: handedOut.entries,
     messages: state.drafts,
     commit,
     reads: state.outcomes,
     loads,
+    snapshots: state.snapshots,
     events,
   };
   state.drafts = [];
   state.outcomes = [];
   state.loads = [];
+  state.snapshots = [];
   state.events = [];
   state.outputCommit = commit;
   return output;
@@ -52,6 +55,7 @@ function hasNews(state: RaftState): boolean {
     state.outcomes.length > 0 ||
     state.events.length > 0 ||
     state.loads.length > 0 ||
+    state.snapshots.length > 0 ||
     state.persistence.isHardStateNew(state.term, state.vote)
   );
 }

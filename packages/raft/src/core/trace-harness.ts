@@ -100,18 +100,28 @@ export function describeEvent(id: MemberId, event: CoreEvent): string | undefine
       return `configuration of entry ${event.index}: ${describeConfiguration(event.configuration)}`;
     case "truncated":
       return `removes its entries from ${event.from} (term ${event.term}) on`;
+    case "compacted":
+      return `lets go of its entries up to ${event.index} (term ${event.term})`;
+    case "reset":
+      return `starts its log anew behind ${event.index} (term ${event.term})`;
     case "ready":
       return `has committed in term ${event.term}: may serve reads`;
     case "transfer":
       return `transfer to ${event.target} ${event.phase}: ${event.reason}`;
     case "peer-state":
-      return `${event.state === "probe" ? "probes" : "replicates to"} ${event.peer}: ${event.reason}`;
+      return `${PEER_VERBS[event.state]} ${event.peer}: ${event.reason}`;
     case "vote-received":
       return undefined;
     default:
       return unreachable(event);
   }
 }
+
+const PEER_VERBS = {
+  probe: "probes",
+  replicate: "replicates to",
+  snapshot: "wants a snapshot for",
+} as const;
 
 export function describeConfiguration(configuration: Configuration): string {
   const { voters, outgoing, learners } = configuration;

@@ -41,7 +41,8 @@ async function write(): Promise<SimDisk> {
   }
   await log.release(1, 19);
   const configuration = { index: 90, configuration: configurationOf(1) };
-  await log.reset(3, { index: 100, term: 4, configuration });
+  const reset = { index: 100, term: 4, configuration, timeMs: 0 };
+  await log.append([{ group: 3, hardState: undefined, reset, entries: [], commit: 0 }]);
   await log.append([{ group: 3, hardState: hard(4), entries: [batchOf(101, 4)], commit: 100 }]);
   await log.close();
   return disk;

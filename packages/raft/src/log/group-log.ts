@@ -9,14 +9,13 @@
  */
 import type { IndexedConfiguration } from "../core/configuration.ts";
 import { EMPTY_CONFIGURATION, decodeConfiguration } from "../core/configuration.ts";
-import type { RecoveredGroup, TermRun } from "../core/contract.ts";
+import type { LogStart, RecoveredGroup, SnapshotPoint, TermRun } from "../core/contract.ts";
 import { EntryCursor, EntryKind } from "../core/entry.ts";
 import type { EntryBatch } from "../core/entry.ts";
 import type { HardState, Vote } from "../core/output.ts";
 import { assert } from "../util/assert.ts";
 import { LocationIndex } from "./location-index.ts";
 import type { LiveBytes, Location } from "./location-index.ts";
-import type { LogStart } from "./log.ts";
 import type { Position } from "./position.ts";
 import type { GroupState } from "./state-record.ts";
 
@@ -150,13 +149,13 @@ export class GroupLog {
   }
 
   /** The log starts anew, without entries. */
-  reset(start: LogStart): void {
+  reset({ index, term, configuration, timeMs }: SnapshotPoint): void {
     this.locations.clear();
     this.#configurations.length = 0;
-    this.start = start;
-    this.lastIndex = start.index;
-    this.lastTimeMs = 0;
-    this.commit = start.index;
+    this.start = { index, term, configuration };
+    this.lastIndex = index;
+    this.lastTimeMs = timeMs;
+    this.commit = index;
   }
 
   /** Takes over a state as it is found in the first segment there is: all else is gone. */

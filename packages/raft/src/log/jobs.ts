@@ -1,15 +1,20 @@
 /**
- * What is written to the log: what the groups append, where a group's log starts anew, and entries
- * of slow groups on their way to a younger segment. See log-writer.ts for what a job may do.
+ * What is written to the log: what the groups append, up to where they need nothing any more,
+ * and entries of slow groups on their way to a younger segment. See log-writer.ts for what a job may do.
  */
+import type { SnapshotPoint } from "../core/contract.ts";
 import type { EntryBatch } from "../core/entry.ts";
+import type { Vote } from "../core/output.ts";
 import { assert } from "../util/assert.ts";
 import type { GroupLog } from "./group-log.ts";
-import type { LogStart, LogWrite } from "./log.ts";
+import type { LogWrite } from "./log.ts";
 import type { Job, LogWriter } from "./log-writer.ts";
 import type { Position } from "./position.ts";
 
-/** What was gathered for any number of groups. A state goes before the entries of its group. */
+/**
+ * What was gathered for any number of groups. A state or a reset goes before the entries of its
+ * group; a reset says term and vote as well.
+ */
 export class AppendJob implements Job {
   readonly #writes: readonly LogWrite[];
   readonly #groupOf: (id: number) => GroupLog;
@@ -44,15 +49,18 @@ export class AppendJob implements Job {
   }
 
   #putState(writer: LogWriter, group: GroupLog, write: LogWrite): boolean {
-    const { hardState } = write;
-    if (hardState === undefined || this.#stateIsPut) return true;
-    const { term, vote } = hardState;
+    const { hardState, reset } = write;
+    if ((hardState === undefined && reset === undefined) || this.#stateIsPut) return true;
+    const { term, vote } = hardState ?? group;
     const objection = group.objection(term, vote);
     assert(objection === undefined, () => `group ${group.id}: ${objection}`);
-    const commit = Math.max(group.commit, hardState.commit);
-    const state = { ...group.state(false), term, vote, commit };
-    if (!writer.putState(group, state, "state")) return false;
-    group.setHardState(hardState);
+    if (reset === undefined) {
+      const commit = Math.max(group.commit, hardState?.commit ?? 0);
+      const state = { ...group.state(false), term, vote, commit };
+      if (!writer.putState(group, state, "state")) return false;
+    } else if (!putReset(writer, group, { term, vote, point: reset })) return false;
+    if (hardState !== undefined) group.setHardState(hardState);
+    if (reset !== undefined) group.reset(reset);
     this.#stateIsPut = true;
     return true;
   }
@@ -80,29 +88,22 @@ export class ReleaseJob implements Job {
   }
 }
 
-/** A group's log starts anew behind a snapshot that came from elsewhere. */
-export class ResetJob implements Job {
-  done = false;
-  readonly #group: GroupLog;
-  readonly #start: LogStart;
-
-  constructor(group: GroupLog, start: LogStart) {
-    this.#group = group;
-    this.#start = start;
-  }
-
-  place(writer: LogWriter): void {
-    const start = this.#start;
-    const state = {
-      ...this.#group.stateStartingAt(start),
-      commit: start.index,
-      lastIndex: start.index,
-      lastTimeMs: 0,
-    };
-    if (!writer.putState(this.#group, state, "reset")) return;
-    this.#group.reset(start);
-    this.done = true;
-  }
+/** The log of a group starts anew behind a snapshot that came from elsewhere. */
+function putReset(
+  writer: LogWriter,
+  group: GroupLog,
+  to: { readonly term: number; readonly vote: Vote | undefined; readonly point: SnapshotPoint },
+): boolean {
+  const { term, vote, point } = to;
+  const state = {
+    ...group.stateStartingAt(point),
+    term,
+    vote,
+    commit: point.index,
+    lastIndex: point.index,
+    lastTimeMs: point.timeMs,
+  };
+  return writer.putState(group, state, "reset");
 }
 
 /** A batch that was read from an old segment, and where it was. */

@@ -22,27 +22,24 @@
  *   snapshot, written durably as `start`). Whole segments that no group needs are recycled.
  * - `close` waits for what is in flight and settles; afterwards everything rejects with CLOSED.
  */
-import type { IndexedConfiguration } from "../core/configuration.ts";
-import type { RecoveredGroup } from "../core/contract.ts";
+import type { RecoveredGroup, SnapshotPoint } from "../core/contract.ts";
 import type { EntryBatch } from "../core/entry.ts";
 import type { HardState } from "../core/output.ts";
 
-/** What one group wants to have durable. */
+/** What one group wants to have durable; in the order `hardState`, `reset`, `entries`. */
 export interface LogWrite {
   readonly group: number;
   /** Undefined where term and vote have not changed since the last one. */
   readonly hardState: HardState | undefined;
+  /**
+   * The group's log starts anew, behind a snapshot that is durable: without entries but for those
+   * of this write.
+   */
+  readonly reset?: SnapshotPoint | undefined;
   /** In order; the first one may overlap and so end what was there. */
   readonly entries: readonly EntryBatch[];
   /** A hint that is stored beside the entries. */
   readonly commit: number;
-}
-
-/** Where a group's log starts anew after a snapshot. */
-export interface LogStart {
-  readonly index: number;
-  readonly term: number;
-  readonly configuration: IndexedConfiguration;
 }
 
 /** A look at the log, for status pages. */

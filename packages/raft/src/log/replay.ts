@@ -101,11 +101,11 @@ export class Replay {
 }
 
 function reset(group: GroupLog, state: GroupState): string | undefined {
-  const { startConfiguration, startIndex, startTerm } = state;
-  if (startConfiguration === undefined) return "a reset without a configuration";
-  if (state.lastIndex !== startIndex) return "a reset that keeps entries";
+  const { startConfiguration: configuration, startIndex: index, startTerm, lastTimeMs } = state;
+  if (configuration === undefined) return "a reset without a configuration";
+  if (state.lastIndex !== index) return "a reset that keeps entries";
   group.setHardState({ term: state.term, vote: state.vote, commit: 0 });
-  group.reset({ index: startIndex, term: startTerm, configuration: startConfiguration });
+  group.reset({ index, term: startTerm, configuration, timeMs: lastTimeMs });
   return undefined;
 }
 

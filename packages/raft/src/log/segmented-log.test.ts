@@ -415,10 +415,17 @@ describe("promises about states", () => {
       index: 500,
       term: 3,
       configuration: { index: 480, configuration: configurationOf(3) },
+      timeMs: 7_000,
     };
-    await log.reset(1, start);
+    await log.append([
+      { group: 1, hardState: hard(4, "n2"), reset: start, entries: [], commit: 500 },
+    ]);
+    await log.release(1, 500);
     expect(log.status().segments).toBeLessThan(3);
     expect(await log.read(1, 60, 60, 100)).toEqual([]);
+    await log.close();
+    log = await open(disk);
+    expect(log.recovered(1)).toMatchObject({ startIndex: 500, lastIndex: 500, lastTimeMs: 7_000 });
     await log.append([put(1, 501, 3)]);
     await log.close();
     log = await open(disk);
@@ -427,7 +434,7 @@ describe("promises about states", () => {
       startTerm: 3,
       lastIndex: 501,
       startConfiguration: start.configuration,
-      hardState: { ...hard(3, "n1"), commit: 500 },
+      hardState: { ...hard(4, "n2"), commit: 500 },
     });
     await log.close();
   });

@@ -15,11 +15,11 @@ import { assert } from "../util/assert.ts";
 import { QuorateError } from "../util/error.ts";
 import { Compactor } from "./compactor.ts";
 import { GroupLog } from "./group-log.ts";
-import { AppendJob, ReleaseJob, ResetJob } from "./jobs.ts";
+import { AppendJob, ReleaseJob } from "./jobs.ts";
 import type { LiveBytes } from "./location-index.ts";
 import type { LogHealth } from "./log-health.ts";
 import { LogReader } from "./log-reader.ts";
-import type { Log, LogStart, LogStatus, LogWrite, RecoveryReport } from "./log.ts";
+import type { Log, LogStatus, LogWrite, RecoveryReport } from "./log.ts";
 import { LogWriter } from "./log-writer.ts";
 import type { LogEnd } from "./log-writer.ts";
 import type { LogOptions } from "./open-log.ts";
@@ -113,17 +113,6 @@ export class SegmentedLog implements Log {
       if (known !== undefined && index > known.start.index) {
         await this.#writer.run(new ReleaseJob(known, index));
       }
-      await this.#compactor.run();
-    });
-  }
-
-  /**
-   * Starts a group's log anew behind a snapshot that is durable: no entries, `start` as its
-   * position. Beyond the port: for snapshots that come from another member.
-   */
-  reset(group: number, start: LogStart): Promise<void> {
-    return this.#start(async () => {
-      await this.#writer.run(new ResetJob(this.#group(group), start));
       await this.#compactor.run();
     });
   }

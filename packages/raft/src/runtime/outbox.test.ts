@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { EntryBatch, EntryKind, packEntries } from "../core/entry.ts";
+import { votersOnly } from "../core/configuration.ts";
 import type { Envelope, Output } from "../core/output.ts";
 import { crc32 } from "../util/checksum.ts";
 import { Outbox } from "./outbox.ts";
@@ -17,11 +18,13 @@ function output(number: number, part: Partial<Output>): Output {
   return {
     number,
     hardState: undefined,
+    reset: undefined,
     entries: [],
     messages: [],
     commit: 0,
     reads: [],
     loads: [],
+    snapshots: [],
     events: [],
     ...part,
   };
@@ -70,6 +73,23 @@ describe("the order of leaving", () => {
     expect(write?.commit).toBe(1);
     expect(box.written()).toBe(3);
     expect(box.takeWrite()).toBeUndefined();
+  });
+
+  test("a reset takes the place of the entries that wait, and goes before those that follow", () => {
+    const { box, sent } = outbox();
+    const configuration = { index: 1, configuration: votersOnly([]) };
+    const reset = { index: 8, term: 1, configuration, timeMs: 0 };
+    const hardState = { term: 2, vote: undefined, commit: 0 };
+    box.take(output(1, { hardState, entries: [batch(3)] }));
+    box.take(output(2, { reset, messages: [message("a", 2)] }));
+    box.take(output(3, { entries: [batch(9)] }));
+    expect(box.takeWrite()).toMatchObject({ hardState, reset, entries: [{ firstIndex: 9 }] });
+    expect(sent).toEqual([]);
+    box.written();
+    expect(sent).toEqual(["a:2"]);
+    expect(box.takeWrite()).toBeUndefined();
+    box.take(output(4, { entries: [batch(10)] }));
+    expect(box.takeWrite()?.reset).toBeUndefined();
   });
 
   test("an output with nothing to write needs no write", () => {

@@ -6,6 +6,7 @@
  * at once; any other waits until everything up to the output that it names is durable. Waiting
  * messages leave in the order in which they came, so none overtakes another to the same member.
  */
+import type { SnapshotPoint } from "../core/contract.ts";
 import type { EntryBatch } from "../core/entry.ts";
 import type { Envelope, HardState, Output } from "../core/output.ts";
 import type { LogWrite } from "../log/log.ts";
@@ -16,6 +17,7 @@ export class Outbox {
   readonly #group: number;
   readonly #send: (envelope: Envelope) => void;
   #hardState: HardState | undefined;
+  #reset: SnapshotPoint | undefined;
   #entries: EntryBatch[] = [];
   #commit = 0;
   #hasWrite = false;
@@ -35,9 +37,15 @@ export class Outbox {
     assert(output.number > this.#last, "outputs are numbered upwards");
     this.#last = output.number;
     this.#commit = output.commit;
-    if (output.hardState !== undefined || output.entries.length > 0) {
+    const { hardState, reset } = output;
+    if (hardState !== undefined || reset !== undefined || output.entries.length > 0) {
       this.#hasWrite = true;
-      this.#hardState = output.hardState ?? this.#hardState;
+      this.#hardState = hardState ?? this.#hardState;
+      if (reset !== undefined) {
+        // The entries that were waiting belong to the log that it replaces.
+        this.#reset = reset;
+        this.#entries = [];
+      }
       for (const batch of output.entries) this.#entries.push(batch);
     }
     for (const envelope of output.messages) {
@@ -53,10 +61,12 @@ export class Outbox {
     const write: LogWrite = {
       group: this.#group,
       hardState: this.#hardState,
+      reset: this.#reset,
       entries: this.#entries,
       commit: this.#commit,
     };
     this.#hardState = undefined;
+    this.#reset = undefined;
     this.#entries = [];
     this.#hasWrite = false;
     this.#inFlight = this.#last;

@@ -7,13 +7,15 @@
  * the world. Neither is read back from the engine.
  */
 import type {
+  InstallResult,
   ProposeResult,
   RaftInputs,
   RaftStatus,
   RecoveredGroup,
+  SnapshotPoint,
   TransferResult,
 } from "../core/contract.ts";
-import type { MemberId } from "../core/configuration.ts";
+import type { IndexedConfiguration, MemberId } from "../core/configuration.ts";
 import type { EntryBatch, PackedEntries } from "../core/entry.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreEvent, HardState, LoadRequest, Output, Role, Vote } from "../core/output.ts";
@@ -33,10 +35,9 @@ export class DurableState implements DurableView {
 
   /** Becomes what recovery found. */
   recover(recovered: RecoveredGroup): void {
-    const { hardState, startIndex, lastIndex, termRuns } = recovered;
-    this.term = hardState.term;
-    this.vote = hardState.vote;
-    this.log.recover(startIndex, lastIndex, termRuns, this.log);
+    this.term = recovered.hardState.term;
+    this.vote = recovered.hardState.vote;
+    this.log.recover(recovered, this.log);
   }
 
   /** Takes in what is durable now. */
@@ -45,6 +46,7 @@ export class DurableState implements DurableView {
       this.term = output.hardState.term;
       this.vote = output.hardState.vote;
     }
+    if (output.reset !== undefined) this.log.reset(output.reset.index, output.reset.term);
     for (const batch of output.entries) this.log.append(batch);
   }
 }
@@ -97,10 +99,14 @@ export class Probe implements RaftInputs {
     const output = this.#core.takeOutput(nowMs, holdNews);
     if (output === undefined) return undefined;
     if (output.hardState !== undefined) this.#state(output.hardState);
+    if (output.reset !== undefined) this.log.reset(output.reset.index, output.reset.term);
     for (const batch of output.entries) this.log.append(batch);
     this.commit = Math.max(this.commit, output.commit);
     for (const event of output.events) this.#event(event);
-    if (output.hardState !== undefined || output.entries.length > 0) this.#pending.push(output);
+    const { hardState, reset, entries } = output;
+    if (hardState !== undefined || reset !== undefined || entries.length > 0) {
+      this.#pending.push(output);
+    }
     this.#events.output(output);
     return output;
   }
@@ -148,6 +154,26 @@ export class Probe implements RaftInputs {
 
   loadFailed(nowMs: number, request: LoadRequest): void {
     this.#core.loadFailed(nowMs, request);
+  }
+
+  configurationAt(index: number): IndexedConfiguration | undefined {
+    return this.#core.configurationAt(index);
+  }
+
+  compact(nowMs: number, index: number): void {
+    this.#core.compact(nowMs, index);
+  }
+
+  installSnapshot(nowMs: number, from: MemberId, snapshot: SnapshotPoint): InstallResult {
+    return this.#core.installSnapshot(nowMs, from, snapshot);
+  }
+
+  snapshotSent(nowMs: number, peer: MemberId, index: number): void {
+    this.#core.snapshotSent(nowMs, peer, index);
+  }
+
+  snapshotFailed(nowMs: number, peer: MemberId): void {
+    this.#core.snapshotFailed(nowMs, peer);
   }
 
   unreachable(nowMs: number, peer: MemberId): void {

@@ -1,6 +1,7 @@
 /**
  * A log as its observer remembers it: term and content of every index, nothing of the engine's own.
  */
+import type { RecoveredGroup } from "../core/contract.ts";
 import type { EntryBatch } from "../core/entry.ts";
 import { EntryCursor } from "../core/entry.ts";
 import { assert } from "../util/assert.ts";
@@ -9,6 +10,7 @@ import type { Checksum } from "../util/checksum.ts";
 /** Terms and checksums by index. Entries after `startIndex` are there, up to `lastIndex`. */
 export class ShadowLog {
   #startIndex = 0;
+  #startTerm = 0;
   readonly #terms: number[] = [];
   readonly #hashes: number[] = [];
   readonly #cursor: EntryCursor = new EntryCursor();
@@ -27,7 +29,7 @@ export class ShadowLog {
   }
 
   get lastTerm(): number {
-    return this.#terms.at(-1) ?? 0;
+    return this.#terms.at(-1) ?? this.#startTerm;
   }
 
   /** The term at `index`; undefined where the log does not have it. */
@@ -59,13 +61,17 @@ export class ShadowLog {
     this.#hashes.length = length;
   }
 
+  /** Starts anew, without entries, behind a snapshot. */
+  reset(index: number, term: number): void {
+    this.#startIndex = index;
+    this.#startTerm = term;
+    this.#terms.length = 0;
+    this.#hashes.length = 0;
+  }
+
   /** Becomes a log of which only terms are known; contents known from `before` stay known. */
-  recover(
-    startIndex: number,
-    lastIndex: number,
-    runs: ReadonlyArray<{ readonly index: number; readonly term: number }>,
-    before: ShadowLog,
-  ): void {
+  recover(recovered: RecoveredGroup, before: ShadowLog): void {
+    const { startIndex, startTerm, lastIndex, termRuns: runs } = recovered;
     const terms: number[] = [];
     const hashes: number[] = [];
     let run = -1;
@@ -76,6 +82,7 @@ export class ShadowLog {
       hashes.push(before.termAt(index) === term ? before.hashAt(index) : 0);
     }
     this.#startIndex = startIndex;
+    this.#startTerm = startTerm;
     this.#terms.splice(0, this.#terms.length, ...terms);
     this.#hashes.splice(0, this.#hashes.length, ...hashes);
   }
@@ -83,6 +90,7 @@ export class ShadowLog {
   /** Becomes equal to another log. */
   copy(from: ShadowLog): void {
     this.#startIndex = from.#startIndex;
+    this.#startTerm = from.#startTerm;
     this.#terms.splice(0, this.#terms.length, ...from.#terms);
     this.#hashes.splice(0, this.#hashes.length, ...from.#hashes);
   }

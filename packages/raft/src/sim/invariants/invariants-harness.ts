@@ -206,11 +206,11 @@ export class Story implements InvariantContext {
     member.life++;
     this.#observer.started?.(member);
     this.#observer.recovered?.(member, recovered);
-    const { hardState, startIndex, lastIndex, termRuns } = recovered;
+    const { hardState } = recovered;
     const { durable } = member;
     durable.term = hardState.term;
     durable.vote = hardState.vote;
-    durable.log.recover(startIndex, lastIndex, termRuns, durable.log);
+    durable.log.recover(recovered, durable.log);
     const core = new PaperCore();
     core.term = hardState.term;
     core.vote = hardState.vote;
@@ -247,11 +247,13 @@ export class Story implements InvariantContext {
     const output: Output = {
       number: ++core.outputs,
       hardState: isNew ? { term, vote, commit: core.commit } : undefined,
+      reset: undefined,
       entries: paper.entries ?? [],
       messages: [],
       commit: paper.commit ?? core.commit,
       reads: [],
       loads: [],
+      snapshots: [],
       events: paper.events ?? [],
     };
     if (isNew) Object.assign(core, { term, vote });

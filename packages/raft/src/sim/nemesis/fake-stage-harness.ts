@@ -168,11 +168,13 @@ export function outputWith(given: Partial<Output>): Output {
   return {
     number: 1,
     hardState: undefined,
+    reset: undefined,
     entries: [],
     messages: [],
     commit: 0,
     reads: [],
     loads: [],
+    snapshots: [],
     events: [],
     ...given,
   };
