@@ -1,17 +1,14 @@
 /**
  * What the leader knows of one peer, and how fast it may send to it.
  *
- *            success                       A peer starts in *probe*: one message at a time, until
- *            the
- *   probe ─────────────▶ replicate         place where the logs agree is found. In *replicate*
- *   `next`
- *     ▲ │                    │             runs ahead of what is acknowledged, as far as the
- *     │ │                    │             window
- *     │ │                    │             (messages and bytes in flight) allows.
- *     └─┼────────────────────┘
- *       │ refusal, connection lost         What it needs next has left the log: *snapshot*. Nothing
- *       ▼ or what it needs is gone         is sent but heartbeats, until an acknowledgement shows
- *    snapshot                              that the log goes on from there, or the snapshot was sent.
+ *            success              A peer starts in *probe*: one message at a time, until the place
+ *   probe ────────▶ replicate       where the logs agree is found. In *replicate* `next` runs ahead
+ *     ▲ │              │            of what is acknowledged, as far as the window (messages and
+ *     └─┼──────────────┘            bytes in flight) allows.
+ *       │  refusal, connection lost
+ *       ▼                           What it needs next has left the log: *snapshot*. It is sent
+ *    snapshot                       heartbeats alone, until it acknowledges something from which
+ *                                   the log goes on, or the snapshot was sent.
  *
  * Only this class changes state, match, next and window. Invariants: `next-after-match`,
  * `match-within-log` (checked by the caller, who has the log), `inflight-balanced`.

@@ -1,6 +1,7 @@
 /**
- * What is written to the log: what the groups append, up to where they need nothing any more,
- * and entries of slow groups on their way to a younger segment. See log-writer.ts for what a job may do.
+ * What is written to the log: what the groups append, up to where they need nothing any more, and
+ * entries of slow groups on their way to a younger segment. See log-writer.ts for what a job may
+ * do.
  */
 import type { SnapshotPoint } from "../core/contract.ts";
 import type { EntryBatch } from "../core/entry.ts";
