@@ -37,6 +37,10 @@ export const EntryKind = {
   command: 1,
   /** A cluster configuration; see configuration.ts. */
   configuration: 2,
+  /** Opens or ends a session of a client; the payload is the runtime's affair. */
+  session: 3,
+  /** Puts a version of the user's state machine in force: u32. */
+  version: 4,
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 
@@ -115,7 +119,7 @@ export function validatePacked(bytes: Uint8Array, count: number): boolean {
   let hasConfiguration = false;
   while (at < bytes.length) {
     if (bytes.length - at < ENTRY_HEAD_BYTES) throw new BytesError("entry head is cut");
-    if (bytes[at]! > EntryKind.configuration) throw new BytesError(`entry kind ${bytes[at]}`);
+    if (bytes[at]! > EntryKind.version) throw new BytesError(`entry kind ${bytes[at]}`);
     if (bytes[at] === EntryKind.configuration) hasConfiguration = true;
     for (let field = 8; field < 32; field += 8) readU64(bytes, at + field);
     if (bytes[at + 1] !== 0 || readU16(bytes, at + 2) !== 0 || readU64(bytes, at + 32) !== 0) {

@@ -6,8 +6,14 @@
  *     0  u8   version = 1
  *     1  u64  cluster time of the last applied entry, in ms
  *     9  u32  the machine version in force
+ *    13       which commands had an effect (history.ts)
+ *    ..  u32  number of sessions, then the sessions (sessions.ts)
+ *
+ * The history alone may begin later on one member than on another: it is forgotten with the log.
  */
 import { ByteReader, ByteWriter, BytesError } from "../util/bytes.ts";
+import { History } from "./history.ts";
+import { Sessions } from "./sessions.ts";
 
 const FORMAT = 1;
 
@@ -17,10 +23,17 @@ export class EngineState {
   timeMs = 0;
   /** The machine version in force. */
   machineVersion = 1;
+  /** Who repeats what; see sessions.ts. */
+  sessions: Sessions = new Sessions();
+  /** Which commands had an effect. */
+  history: History = new History();
 
   /** The bytes that a snapshot carries. */
   encode(): Uint8Array {
-    return new ByteWriter().u8(FORMAT).u64(this.timeMs).u32(this.machineVersion).copy();
+    const writer = new ByteWriter().u8(FORMAT).u64(this.timeMs).u32(this.machineVersion);
+    this.history.encode(writer);
+    this.sessions.encode(writer);
+    return writer.copy();
   }
 
   /** Reads what {@link encode} wrote; throws {@link BytesError} where it is not that. */
@@ -31,6 +44,8 @@ export class EngineState {
     const state = new EngineState();
     state.timeMs = reader.u64();
     state.machineVersion = reader.u32();
+    state.history = History.decode(reader);
+    state.sessions = Sessions.decode(reader);
     reader.end();
     return state;
   }

@@ -18,6 +18,10 @@ export class InProcessMachine<Command, Query> implements MachineHost<Query> {
     this.#codec = codec;
   }
 
+  get version(): number {
+    return this.#machine.version ?? 1;
+  }
+
   apply(payload: Uint8Array, at: Applied): unknown {
     const result: unknown = this.#machine.apply(this.#codec.decode(payload), at);
     if (isThenable(result)) {

@@ -11,6 +11,8 @@ import type { Applied } from "./state-machine.ts";
 
 /** Where the machine lives, seen from the engine. */
 export interface MachineHost<Query> {
+  /** The highest version of itself that the machine knows. */
+  readonly version: number;
   /** Applies one command; `payload` is a view that changes after the call. */
   apply(payload: Uint8Array, at: Applied): unknown;
   query(query: Query): unknown;

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { RaftInputs } from "../core/contract.ts";
 import { EntryBatch, EntryKind, packEntries } from "../core/entry.ts";
+import type { EntryFields } from "../core/entry.ts";
+import { encodeSessionEntry } from "../machine/session-entry.ts";
 import { ManualClock } from "../transport/manual-clock.ts";
 import { crc32 } from "../util/checksum.ts";
 import { utf8, fromUtf8 } from "../util/bytes.ts";
@@ -11,7 +13,11 @@ function batch(firstIndex: number, term: number, texts: readonly string[]): Entr
     kind: text === "" ? EntryKind.noop : EntryKind.command,
     payload: utf8(text),
   }));
-  return EntryBatch.seal(packEntries(entries), { term, firstIndex, timeMs: 9, checksum: crc32 });
+  return seal(firstIndex, term, entries);
+}
+
+function seal(firstIndex: number, term: number, entries: EntryFields[], timeMs = 9): EntryBatch {
+  return EntryBatch.seal(packEntries(entries), { term, firstIndex, timeMs, checksum: crc32 });
 }
 
 /** An applier over batches that the test changes, and what came of it. */
@@ -21,8 +27,10 @@ function setUp(batches: EntryBatch[]): {
   terms: number[];
   loads: [number, number][];
   clock: ManualClock;
+  applied: string[];
 } {
   const clock = new ManualClock();
+  const applied: string[] = [];
   const [seen, terms, loads]: [string[], number[], [number, number][]] = [[], [], []];
   const core = {
     batchAt: (index: number) =>
@@ -31,6 +39,7 @@ function setUp(batches: EntryBatch[]): {
   const applier = new Applier(core, 0, {
     clock,
     machine: {
+      version: 1,
       apply: (payload, at) => {
         if (fromUtf8(payload) === "slow") clock.advance(3);
         return seen.push(`${at.index}@${at.term}=${fromUtf8(payload)}`);
@@ -39,10 +48,10 @@ function setUp(batches: EntryBatch[]): {
     },
     load: (from, to) => loads.push([from, to]),
     termStarts: (term) => terms.push(term),
-    applied: () => {},
+    applied: ({ index, verdict, value }) => applied.push(`${index} ${verdict} ${String(value)}`),
     slow: () => {},
   });
-  return { applier, seen, terms, loads, clock };
+  return { applier, seen, terms, loads, clock, applied };
 }
 
 describe("applying", () => {
@@ -91,5 +100,79 @@ describe("applying", () => {
     applier.loaded([batch(3, 1, ["c"]), batch(4, 2, ["d"])]);
     applier.run(1_000);
     expect(seen).toEqual(["1@1=a", "2@1=b", "3@1=c", "4@2=d", "5@2=e"]);
+  });
+});
+
+describe("sessions", () => {
+  const { command, session, version } = EntryKind;
+  const open: EntryFields = {
+    kind: session,
+    payload: encodeSessionEntry({ type: "open", timeoutMs: 100 }),
+  };
+  const write = (text: string, id: number, sequence: number, lowest = 1): EntryFields => ({
+    kind: command,
+    payload: utf8(text),
+    session: id,
+    sequence,
+    lowestUnanswered: lowest,
+  });
+
+  test("a repeated command reaches the machine once, and its result is told again", () => {
+    const { applier, seen, applied } = setUp([
+      seal(1, 1, [open, write("a", 1, 1), write("b", 1, 2), write("a", 1, 1)]),
+      seal(5, 2, [write("b", 1, 2, 2), write("a", 1, 1), write("c", 9, 1)]),
+    ]);
+    applier.commit = 7;
+    applier.run(1_000);
+    expect(seen).toEqual(["2@1=a", "3@1=b"]);
+    expect(applied).toEqual([
+      "1 new 1",
+      "2 new 1",
+      "3 new 2",
+      "4 duplicate 1",
+      "5 duplicate 2",
+      "6 dropped undefined",
+      "7 expired undefined",
+    ]);
+    const { history } = applier.state;
+    expect([2, 3, 4, 5, 6, 7].map((index) => history.isEffective(index))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  test("nothing of an expired or closed session is applied", () => {
+    const close: EntryFields = {
+      kind: session,
+      payload: encodeSessionEntry({ type: "close" }),
+      session: 2,
+    };
+    const { applier, seen, applied } = setUp([
+      seal(1, 1, [open, open, write("a", 1, 1), write("b", 2, 1), close, write("c", 2, 2)], 50),
+      seal(7, 1, [write("d", 1, 2)], 151),
+    ]);
+    applier.commit = 7;
+    applier.run(1_000);
+    expect(seen).toEqual(["3@1=a", "4@1=b"]);
+    expect(applied.slice(5)).toEqual(["6 expired undefined", "7 expired undefined"]);
+  });
+
+  test("a version that the machine does not know stops it before anything is applied", () => {
+    const two: EntryFields = { kind: version, payload: Uint8Array.of(2, 0, 0, 0) };
+    const { applier, seen } = setUp([batch(1, 1, ["a"]), seal(2, 1, [two]), batch(3, 1, ["b"])]);
+    applier.commit = 3;
+    expect(() => applier.run(1_000)).toThrow("start this member with newer code");
+    expect(seen).toEqual(["1@1=a"]);
+    expect(applier.applied).toBe(1);
+    // As found in a snapshot.
+    const other = setUp([batch(1, 1, ["a"])]);
+    other.applier.state.machineVersion = 2;
+    other.applier.commit = 1;
+    expect(() => other.applier.run(1_000)).toThrow("VERSION_UNSUPPORTED");
+    expect(other.seen).toEqual([]);
   });
 });

@@ -2,25 +2,43 @@
  * Brings committed entries to the state machine, in index order, in slices.
  *
  * Entries come from the core's memory where they are still there, else from the log, one
- * stretch at a time. Only commands reach the machine; no-op and configuration entries
- * move the index. A batch is read up to the commit index known when it was opened and then opened
+ * stretch at a time. Only commands reach the machine, and of these only the ones that have not
+ * been applied before and whose session exists (machine/sessions.ts); all other entries move the
+ * index, and change at most the engine's own state. A batch is read up to the commit index known when it was opened and then opened
  * anew: behind the commit index it may yet be replaced.
  *
  * A machine that throws stops the replica; its entry is never skipped (design: on every member
- * alike).
+ * alike). So does a version of the machine that came into force and that ours does not know, before
+ * anything is applied under it.
  */
 import type { RaftInputs } from "../core/contract.ts";
 import { EntryCursor, EntryKind } from "../core/entry.ts";
 import type { EntryBatch } from "../core/entry.ts";
 import { EngineState } from "../machine/engine-state.ts";
+import { decodeSessionEntry } from "../machine/session-entry.ts";
+import type { SessionVerdict } from "../machine/sessions.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
 import { assert } from "../util/assert.ts";
+import { readU32 } from "../util/bytes.ts";
 import type { Clock } from "../util/clock.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 
 const READ_BYTES = 1_048_576;
 /** A single call longer than this is reported. */
 const SLOW_APPLY_MS = 50;
+
+/** One entry that has been applied; the same object for all of them. */
+export interface AppliedEntry {
+  index: number;
+  term: number;
+  kind: EntryKind;
+  session: number;
+  sequence: number;
+  /** `duplicate` has the kept result as its value; `lost`: it was done, but its result is gone. */
+  verdict: SessionVerdict | "lost";
+  /** What `apply` returned; of an entry that opened a session, the id of that. */
+  value: unknown;
+}
 
 /** What an applier needs of its group. */
 export interface ApplierHooks {
@@ -30,7 +48,8 @@ export interface ApplierHooks {
   load(from: number, to: number, bytesMax: number): void;
   /** An entry of a term that was not seen before is about to be applied. */
   termStarts(term: number): void;
-  applied(index: number, term: number, value: unknown): void;
+  /** The entry is overwritten after the call. */
+  applied(entry: AppliedEntry): void;
   slow(index: number, elapsedMs: number): void;
 }
 
@@ -39,6 +58,15 @@ export class Applier {
   readonly #hooks: ApplierHooks;
   readonly #core: RaftInputs;
   readonly #cursor: EntryCursor = new EntryCursor();
+  readonly #entry: AppliedEntry = {
+    index: 0,
+    term: 0,
+    kind: EntryKind.noop,
+    session: 0,
+    sequence: 0,
+    verdict: "new",
+    value: undefined,
+  };
   #batch: EntryBatch | undefined;
   /** The cursor may go up to here before the batch has to be looked up again. */
   #batchUpTo = 0;
@@ -60,6 +88,7 @@ export class Applier {
   /** Applies until `untilMs` or until nothing more is at hand; true if it could go on at once. */
   run(untilMs: number): boolean {
     let nowMs = this.#hooks.clock.nowMs();
+    this.#checkVersion(this.state.machineVersion);
     while (this.applied < this.commit) {
       if (nowMs >= untilMs) return true;
       if (this.#batch === undefined && !this.#open()) return false;
@@ -90,13 +119,77 @@ export class Applier {
       this.#term = batch.term;
     }
     this.state.timeMs = batch.timeMs;
-    const value = view.kind === EntryKind.command ? this.#call(batch) : undefined;
+    this.#take(batch);
     this.applied = view.index;
     if (view.index >= this.#batchUpTo) this.#batch = undefined;
-    this.#hooks.applied(view.index, batch.term, value);
+    this.#hooks.applied(this.#entry);
     const nowMs = this.#hooks.clock.nowMs();
     if (nowMs - startedMs > SLOW_APPLY_MS) this.#hooks.slow(view.index, nowMs - startedMs);
     return nowMs;
+  }
+
+  /** Does what the entry under the cursor asks for, and describes it in {@link #entry}. */
+  #take(batch: EntryBatch): void {
+    const { index, kind, session, sequence, payload } = this.#cursor.view;
+    const entry = this.#entry;
+    entry.index = index;
+    entry.term = batch.term;
+    entry.kind = kind;
+    entry.session = session;
+    entry.sequence = sequence;
+    entry.verdict = "new";
+    entry.value = undefined;
+    if (kind === EntryKind.command) this.#takeCommand(batch);
+    else if (kind === EntryKind.session) entry.value = this.#takeSession(payload);
+    else if (kind === EntryKind.version) this.#takeVersion(payload);
+  }
+
+  #takeCommand(batch: EntryBatch): void {
+    const { index, session, sequence, lowestUnanswered } = this.#cursor.view;
+    const { sessions, history } = this.state;
+    const entry = this.#entry;
+    // Who has no session asks for no protection.
+    if (session === 0) {
+      entry.value = this.#call(batch);
+      return;
+    }
+    const verdict = sessions.judge(session, sequence, lowestUnanswered, batch.timeMs);
+    if (verdict === "new") {
+      entry.value = this.#call(batch);
+      sessions.keep(sequence, entry.value);
+      return;
+    }
+    history.ineffective(index);
+    entry.verdict = verdict === "duplicate" && sessions.isLost ? "lost" : verdict;
+    if (entry.verdict === "duplicate") entry.value = sessions.result;
+  }
+
+  /** The id of the session that was opened. */
+  #takeSession(payload: Uint8Array): number | undefined {
+    const { index, session } = this.#cursor.view;
+    const asked = decodeSessionEntry(payload);
+    if (asked?.type === "close") this.state.sessions.close(session);
+    if (asked?.type !== "open") return undefined;
+    this.state.sessions.open(index, this.state.timeMs, asked.timeoutMs);
+    return index;
+  }
+
+  #takeVersion(payload: Uint8Array): void {
+    if (payload.length !== 4) return;
+    const version = readU32(payload, 0);
+    this.#checkVersion(version);
+    // Versions only rise: an entry of a leader that knew less changes nothing.
+    if (version > this.state.machineVersion) this.state.machineVersion = version;
+  }
+
+  #checkVersion(version: number): void {
+    const { version: known } = this.#hooks.machine;
+    if (version <= known) return;
+    throw new QuorateError(
+      "VERSION_UNSUPPORTED",
+      `the cluster uses version ${version} of the state machine, and this member's machine knows ` +
+        `${known} at most: nothing was applied under it; start this member with newer code`,
+    );
   }
 
   #call(batch: EntryBatch): unknown {

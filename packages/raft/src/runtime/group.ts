@@ -172,7 +172,7 @@ export class Group {
       machine: this.#context.machine,
       load: (from, to, bytesMax) => this.#loadForApply(from, to, bytesMax),
       termStarts: (term) => this.#writes.termApplied(term),
-      applied: (index, term, value) => this.#writes.applied(index, term, value),
+      applied: ({ index, term, value }) => this.#writes.applied(index, term, value),
       slow: (index, elapsedMs) => observers.emit({ type: "slow-apply", index, elapsedMs }),
     });
     const outbox = new Outbox(number, ({ to, message }) => {

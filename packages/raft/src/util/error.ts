@@ -31,6 +31,8 @@ export type ErrorCode =
   | "DATA_DIR_INVALID"
   | "LISTEN_FAILED"
   | "PEER_REFUSED"
+  | "VERSION_UNSUPPORTED"
+  | "HISTORY_COMPACTED"
   | "REPLICA_FAILED";
 
 /** What a code means to a caller, to HTTP and to a shell. */
@@ -186,6 +188,20 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
     exitCode: 7,
     text: "A peer of another cluster, list, version or incarnation was met.",
   },
+  VERSION_UNSUPPORTED: {
+    retryable: false,
+    outcome: "unknown",
+    httpStatus: 500,
+    exitCode: 8,
+    text: "The cluster uses a version of the state machine that this member's code does not know.",
+  },
+  HISTORY_COMPACTED: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 410,
+    exitCode: 2,
+    text: "The log no longer holds what was asked for; `firstIndex` says where it begins.",
+  },
   REPLICA_FAILED: {
     retryable: false,
     outcome: "unknown",
@@ -205,6 +221,8 @@ export interface QuorateErrorOptions {
   readonly outcome?: Outcome;
   /** The member believed to lead, where that is known. */
   readonly leader?: string | undefined;
+  /** HISTORY_COMPACTED: the first index that is still there. */
+  readonly firstIndex?: number | undefined;
 }
 
 /**
@@ -230,6 +248,8 @@ export class QuorateError extends Error {
   readonly outcome: Outcome;
   /** The member believed to lead, where that is known. */
   readonly leader: string | undefined;
+  /** HISTORY_COMPACTED: the first index that is still there; undefined otherwise. */
+  readonly firstIndex: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: QuorateErrorOptions = {}) {
     super(
@@ -241,6 +261,7 @@ export class QuorateError extends Error {
     this.retryable = row.retryable;
     this.outcome = options.outcome ?? row.outcome;
     this.leader = options.leader;
+    this.firstIndex = options.firstIndex;
   }
 
   static {

@@ -61,6 +61,10 @@ export class SimMachineHost<Command, Query> implements MachineHost<Query> {
     this.#inner = new InProcessMachine(options.machine, options.codec);
   }
 
+  get version(): number {
+    return this.#inner.version;
+  }
+
   apply(payload: Uint8Array, at: Applied): unknown {
     const operation = numberOf(payload);
     const { checksum } = this.#options;
