@@ -4,8 +4,8 @@
  * Entries come from the core's memory where they are still there, else from the log, one
  * stretch at a time. Only commands reach the machine, and of these only the ones that have not
  * been applied before and whose session exists (machine/sessions.ts); all other entries move the
- * index, and change at most the engine's own state. A batch is read up to the commit index known when it was opened and then opened
- * anew: behind the commit index it may yet be replaced.
+ * index, and change at most the engine's own state. A batch is read up to the commit index known
+ * when it was opened and then opened anew: behind the commit index it may yet be replaced.
  *
  * A machine that throws stops the replica; its entry is never skipped (design: on every member
  * alike). So does a version of the machine that came into force and that ours does not know, before
