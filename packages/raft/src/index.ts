@@ -15,10 +15,12 @@ export type {
   Inspection,
 } from "./runtime/repair/inspection.ts";
 export type {
+  BootstrapStart,
   CallOptions,
   CloseOptions,
   FollowerStatus,
   HostEvent,
+  JoinStart,
   Leadership,
   LeadershipState,
   LeaderTerm,
@@ -46,5 +48,10 @@ export type { Configuration, Incarnation, Member, MemberId } from "./core/config
 export type { PeerStatus } from "./core/contract.ts";
 export type { CoreEvent, Role } from "./core/output.ts";
 export type { LogStatus, RecoveryReport } from "./log/log.ts";
-export type { ClusterId, PeerTransportStatus, RefusalReport } from "./transport/transport.ts";
+export type {
+  ClusterId,
+  PeerTransportStatus,
+  RefusalReport,
+  Removal,
+} from "./transport/transport.ts";
 export { RefusalCode } from "./transport/transport.ts";

@@ -118,6 +118,13 @@ export type CoreEvent =
       readonly term: number;
       readonly reason: string;
     }
+  /** A follower denies an entry that it has acknowledged in this term: its log was rolled back. */
+  | {
+      readonly type: "peer-denied";
+      readonly peer: MemberId;
+      readonly index: number;
+      readonly term: number;
+    }
   | {
       readonly type: "peer-state";
       readonly peer: MemberId;

@@ -176,11 +176,14 @@ function refused(state: RaftState, progress: Progress, message: AppendEntriesRes
 /**
  * A refusal of what the peer has acknowledged in this term. Nearly always it was overtaken. As the
  * answer to the newest probe it means that the peer's directory was put back from an old copy:
- * there is nowhere to go back to, and the next heartbeat answer lets it be asked again.
+ * there is nowhere to go back to, and the next heartbeat answer lets it be asked again. The peer is
+ * told, and stops if it finds that its log indeed does not reach so far: so an overtaken refusal
+ * that looks like a denial does no harm.
  */
 function denied(state: RaftState, progress: Progress, index: number): void {
   if (progress.state !== "probe" || index !== progress.next - 1 || progress.isDenied) return;
   progress.isDenied = true;
+  emit(state, { type: "peer-denied", peer: progress.id, index: progress.match, term: state.term });
   const reason = `denies entry ${index}, which it acknowledged: is its directory an old copy?`;
   emit(state, { type: "peer-state", peer: progress.id, state: "probe", reason });
 }

@@ -111,6 +111,7 @@ export function describeEvent(id: MemberId, event: CoreEvent): string | undefine
     case "peer-state":
       return `${PEER_VERBS[event.state]} ${event.peer}: ${event.reason}`;
     case "vote-received":
+    case "peer-denied":
       return undefined;
     default:
       return unreachable(event);

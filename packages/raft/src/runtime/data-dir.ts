@@ -10,8 +10,10 @@
  *   absent     present    the identity was lost: refused
  *   new        empty      the first start was cut short: goes on
  *   forming    any        formation was cut short: goes on (formation.ts)
+ *   joining    any        an invitation was being carried out: goes on (invitation.ts)
  *   formed     present    a member
  *   formed     absent     the log was lost: refused
+ *   removed    any        it must not be used any more: refused
  *   recovering any        recovery from a lost quorum was cut short: refused until it is repeated
  *
  * `new` with a log that holds anything cannot come about by a crash (the identity says `forming`
@@ -57,16 +59,21 @@ export async function openDataDir(disk: Disk, path: string, checksum: Checksum):
 /**
  * What the log held must fit the identity: called after the log was opened, before it is written.
  */
-export function checkLogFits(dir: DataDir, lastIndex: number): void {
+export function checkLogFits(
+  dir: DataDir,
+  found: { readonly lastIndex: number; readonly term: number },
+): void {
   const { identity } = dir;
-  if (identity?.state === "formed" && lastIndex === 0) {
+  // Who was invited may hold no entry yet, but holds the record with which its log began.
+  const hasBegun = identity?.invitedBy !== undefined && found.term > 0;
+  if (identity?.state === "formed" && found.lastIndex === 0 && !hasBegun) {
     throw lostLog(dir.path, `${dir.logPath} holds no entry`);
   }
-  if (identity?.state === "new" && lastIndex > 0) {
+  if (identity?.state === "new" && (found.lastIndex > 0 || found.term > 0)) {
     throw new QuorateError(
       "DATA_DIR_INVALID",
       `${dir.identityFile.path} is of a member that has not started yet, but ${dir.logPath} holds ` +
-        `${lastIndex} entries: these two do not belong together`,
+        `${found.lastIndex} entries: these two do not belong together`,
     );
   }
 }
@@ -82,6 +89,13 @@ async function checkTogether(
       `${dir.path} has a log but no identity.json: without its identity this member cannot prove ` +
         `that the votes in the log are its own. Put the file back, or replace this member and start ` +
         `it on an empty directory`,
+    );
+  }
+  if (dir.identity?.state === "removed") {
+    throw new QuorateError(
+      "REMOVED",
+      `${dir.path} must not be used any more: ${dir.identity.reason ?? "it was removed"}. To make ` +
+        `${dir.identity.id} a member again, start it on an empty directory`,
     );
   }
   if (dir.identity?.state === "recovering") {

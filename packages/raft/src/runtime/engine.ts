@@ -110,7 +110,7 @@ export async function openEngine(
     const directory = dataDir.logPath;
     log = await openLog({ disk, directory, checksum, clock, random, segmentBytes });
     const recovered = log.recovered(GROUP);
-    checkLogFits(dataDir, recovered.lastIndex);
+    checkLogFits(dataDir, { lastIndex: recovered.lastIndex, term: recovered.hardState.term });
     engine = assemble({ ports, options, dataDir, log, identity, machine });
     await ports.transport.listen(engine.host);
     await engine.peering.begin(recovered);
@@ -145,7 +145,8 @@ async function settleIdentity(
     throw new QuorateError(
       "OPTION_INVALID",
       `${path} is empty and no way to start was given: say start: { bootstrap: true } for a new ` +
-        `cluster, or start: { members: […] } with the same list on every member`,
+        `cluster, start: { members: […] } with the same list on every member, or start: { join: […] } ` +
+        `with addresses of members`,
     );
   }
   if (identity !== undefined) return identity;
@@ -189,6 +190,10 @@ function assemble(from: {
       makeCore({ ports, options, identity, startNonce }, recovered, nowMs),
     wake: () => host.wake(),
     configured: (configuration) => peering.configured(configuration),
+    committed: (committed) => peering.committed(committed),
+    newcomers: () => peering,
+    condemned: (error, reason) => peering.condemned(error, reason),
+    left: (reason) => peering.left(reason),
   });
   const peering: Peering = new Peering(
     {
@@ -200,6 +205,8 @@ function assemble(from: {
         host.wake();
       },
       formed: (recovered) => group.start(recovered),
+      acquainted: () => group.acquainted(),
+      removed: (error, index) => group.remove(error, index),
       failed: (error) => host.failAll(error),
     },
     identity,

@@ -123,8 +123,8 @@ describe("members that do not belong together", () => {
     for (const { events } of [back, leader]) {
       const refusal = events.find((event) => event.type === "peer-refused");
       expect(refusal?.reason).toBe(
-        `member ${gone.node.id} has come back with an empty directory; it must be replaced, ` +
-          `since its old vote is gone`,
+        `member ${gone.node.id} has come back with an empty directory; it must be replaced ` +
+          `(members replace ${gone.node.id}), since its old vote is gone`,
       );
     }
     // Two of three go on.
@@ -171,10 +171,14 @@ describe("members that do not belong together", () => {
       incarnation,
       address,
       formation: digestOfList(THREE, nodeDigest),
-    };
+      mode: "member",
+      configurationIndex: 0,
+    } as const;
     await transport.listen({
       hello: () => hello,
       judge: () => ({ accept: true }),
+      contacted: () => {},
+      contactFailed: () => {},
       connected: () => {},
       disconnected: () => {},
       refused: () => {},

@@ -13,23 +13,27 @@
  *
  * While its member has not been formed (formation.ts) a group has no core; calls wait for a leader.
  */
-import type { Configuration, MemberId } from "../core/configuration.ts";
+import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs, RaftStatus, RecoveredGroup } from "../core/contract.ts";
-import type { CoreEvent, LoadRequest, Output } from "../core/output.ts";
-import type { EntryBatch } from "../core/entry.ts";
+import type { CoreEvent, Output } from "../core/output.ts";
 import type { Log, LogStatus, LogWrite } from "../log/log.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Clock } from "../util/clock.ts";
-import { assert, InvariantViolation } from "../util/assert.ts";
+import { InvariantViolation } from "../util/assert.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import { Applier } from "./applier.ts";
+import { Belonging } from "./belonging.ts";
+import type { BelongingHooks } from "./belonging.ts";
 import { Calls } from "./calls.ts";
 import type { LeaderCall, ReadCall, TransferCall, WriteCall } from "./calls.ts";
 import { Departure } from "./departure.ts";
 import { GroupStopped, InputTrace } from "./input-trace.ts";
+import { Joins } from "./joins.ts";
+import type { Newcomers } from "./joins.ts";
 import { LIMITS } from "./limits.ts";
+import { Loads } from "./loads.ts";
 import type { EngineOptions } from "./options.ts";
 import type { Observers } from "./observers.ts";
 import { Outbox } from "./outbox.ts";
@@ -38,7 +42,7 @@ import { Transfers } from "./transfers.ts";
 import { Writes } from "./writes.ts";
 
 /** What a group needs of its host. */
-export interface GroupContext {
+export interface GroupContext extends BelongingHooks {
   readonly number: number;
   readonly id: MemberId;
   readonly options: EngineOptions;
@@ -52,12 +56,14 @@ export interface GroupContext {
   readonly makeCore: (recovered: RecoveredGroup, nowMs: number) => RaftInputs;
   /** Asks for a turn. */
   wake(): void;
-  /** The configuration in force has changed. */
-  configured(configuration: Configuration): void;
+  /** Who is known beside the core. */
+  newcomers(): Newcomers;
+  /** This member was removed and has stopped: makes that durable, and tells. */
+  left(reason: string): void;
 }
 
 /** Where a group is in its life. */
-export type GroupState = "forming" | "running" | "failed" | "closed";
+export type GroupState = "forming" | "running" | "removed" | "failed" | "closed";
 
 /** What exists once the group has a core. */
 interface Engine {
@@ -73,8 +79,10 @@ export class Group {
   readonly #writes: Writes;
   readonly #reads: Reads;
   readonly #transfers: Transfers;
+  readonly #joins: Joins;
+  readonly #belonging: Belonging;
   readonly #trace = new InputTrace();
-  readonly #loads: ((nowMs: number) => void)[] = [];
+  readonly #loads: Loads;
   #engine: Engine | undefined;
   #state: GroupState = "forming";
   #failure: QuorateError | undefined;
@@ -104,6 +112,20 @@ export class Group {
       electionTimeoutMs,
       retryMs,
       calls: this.calls,
+      send,
+    });
+    this.#belonging = new Belonging(context);
+    this.#loads = new Loads({
+      log: context.log,
+      group: context.number,
+      engine: () => this.#engine,
+      failed: (error) => this.failWith(error),
+      wake: () => context.wake(),
+    });
+    this.#joins = new Joins({
+      id: context.id,
+      retryMs,
+      newcomers: () => context.newcomers(),
       send,
     });
     this.#writes = new Writes({
@@ -152,6 +174,7 @@ export class Group {
       this.#careAtMs,
       this.#writes.nextMs(this.#leader),
       this.#transfers.nextMs(this.#leader),
+      this.#joins.nextMs(this.#leader),
       this.#departure?.nextMs ?? Number.POSITIVE_INFINITY,
     );
   }
@@ -170,7 +193,7 @@ export class Group {
     const applier = new Applier(core, recovered.startIndex, {
       clock,
       machine: this.#context.machine,
-      load: (from, to, bytesMax) => this.#loadForApply(from, to, bytesMax),
+      load: (from, to, bytesMax) => this.#loads.forApplier(from, to, bytesMax),
       termStarts: (term) => this.#writes.termApplied(term),
       applied: ({ index, term, value }) => this.#writes.applied(index, term, value),
       slow: (index, elapsedMs) => observers.emit({ type: "slow-apply", index, elapsedMs }),
@@ -183,7 +206,19 @@ export class Group {
     const status = core.status();
     // Committed as far as the last run knew; the rest is found out from the others.
     applier.commit = status.commit;
-    this.#context.configured(status.configuration);
+    this.#belonging.begin(status);
+    this.#context.wake();
+  }
+
+  /** Peering knows somebody better than before. */
+  acquainted(): void {
+    this.#joins.look(this.#context.clock.nowMs());
+    this.#context.wake();
+  }
+
+  /** This member is no member any more: it stops once it has applied up to `index`. */
+  remove(error: QuorateError, index: number): void {
+    this.#belonging.remove(error, index);
     this.#context.wake();
   }
 
@@ -240,7 +275,15 @@ export class Group {
       case "leaving":
         this.#writes.takeLeaving(from, message, nowMs);
         return;
+      case "join-request":
+        this.#joins.takeRequest(nowMs, from, message, engine.core);
+        return;
+      case "rolled-back":
+        this.#belonging.takeRolledBack(from, message, engine.core.status());
+        return;
       case "formation":
+      case "invitation":
+      case "join-response":
         return;
       default:
         engine.core.step(nowMs, from, message);
@@ -274,10 +317,11 @@ export class Group {
     if (nowMs >= this.#careAtMs) this.#care(nowMs);
     const engine = this.#engine;
     if (engine === undefined) return;
-    if (this.#loads.length > 0) for (const load of this.#loads.splice(0)) load(nowMs);
+    this.#loads.dispatch(nowMs);
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
     this.#transfers.dispatch(nowMs, engine.core, this.#leader);
+    this.#joins.dispatch(nowMs, engine.core, this.#leader);
     const byRound = this.#reads.ask(nowMs, engine.core, false);
     if (byRound !== undefined) this.#trace.record(nowMs, "read-index", byRound);
     const byLease = this.#reads.ask(nowMs, engine.core, true);
@@ -326,6 +370,8 @@ export class Group {
     if (this.#writes.hasRuledOut) this.#context.wake();
     // What has just been answered may have been what the departure waited for.
     if (this.#departure !== undefined && waitingBefore > this.calls.waiting) this.#context.wake();
+    const removal = this.#belonging.removalAt(applier.applied);
+    if (removal !== undefined) this.#leaveForEver(removal);
     return more;
   }
 
@@ -346,10 +392,21 @@ export class Group {
 
   /** Something went wrong in this group that it cannot go on from. */
   failWith(error: unknown): void {
-    if (this.#state === "failed" || this.#state === "closed") return;
+    if (this.#state !== "forming" && this.#state !== "running") return;
     const failure = this.#failureOf(error);
+    this.#endAllWith(failure, "failed");
+    this.#context.observers.emit({ type: "failed", error: failure });
+  }
+
+  /** The end of a member that was removed. */
+  #leaveForEver(error: QuorateError): void {
+    this.#endAllWith(error, "removed");
+    this.#context.left(textOf(error.message));
+  }
+
+  #endAllWith(failure: QuorateError, state: "failed" | "removed"): void {
     this.#failure = failure;
-    this.#stop("failed");
+    this.#stop(state);
     const { code, message } = failure;
     const cause = failure.cause ?? failure;
     this.#writes.endAll((call) => call.endedBy(code, textOf(message), cause));
@@ -357,7 +414,6 @@ export class Group {
     this.#reads.endAll(() => readError);
     for (const call of [...this.calls.leaders]) call.reject(readError);
     for (const call of [...this.calls.transfers]) call.reject(readError);
-    this.#context.observers.emit({ type: "failed", error: failure });
   }
 
   /** The error for a call that is made after the group has failed. */
@@ -421,13 +477,18 @@ export class Group {
     engine.outbox.take(output);
     engine.applier.commit = output.commit;
     for (const event of output.events) this.#observe(nowMs, event);
+    this.#belonging.committedUpTo(output.commit);
     for (const outcome of output.reads) this.#reads.outcome(nowMs, outcome, this.#limitOf);
-    for (const load of output.loads) this.#loadForPeer(load);
+    for (const load of output.loads) this.#loads.forPeer(load);
   }
 
   #observe(nowMs: number, event: CoreEvent): void {
     if (event.type === "leader") this.#leaderChanged(nowMs, event.leader);
-    if (event.type === "configuration") this.#context.configured(event.configuration);
+    if (event.type === "configuration") this.#belonging.configured(event);
+    if (event.type === "peer-denied") {
+      const { peer, index, term } = event;
+      this.#context.transport.send(peer, this.number, { type: "rolled-back", term, index });
+    }
     if (event.type === "role") this.#leadingTerm = undefined;
     if (event.type === "ready") this.#leadingTerm = event.term;
     // What was held back can be proposed again, or sent to another.
@@ -439,6 +500,7 @@ export class Group {
     this.#leader = leader;
     this.#writes.leaderChanged(leader, nowMs);
     this.#transfers.leaderChanged(leader);
+    this.#joins.look(nowMs);
     if (this.#departure !== undefined) this.#context.wake();
     if (leader === undefined) {
       this.#leaderLostMs = nowMs;
@@ -480,42 +542,6 @@ export class Group {
     if (atMs < this.#careAtMs) this.#careAtMs = atMs;
   }
 
-  #loadForApply(from: number, to: number, bytesMax: number): void {
-    this.#load(from, to, bytesMax).then(
-      (batches) =>
-        this.#afterLoad(() => {
-          assert(batches.length > 0, () => `the log does not hold committed entry ${from}`);
-          this.#engine?.applier.loaded(batches);
-        }),
-      (error: unknown) => this.#loadFailed(error),
-    );
-  }
-
-  #loadForPeer(request: LoadRequest): void {
-    this.#load(request.from, request.to, request.bytesMax).then(
-      (batches) => this.#afterLoad((nowMs) => this.#engine?.core.loaded(nowMs, request, batches)),
-      (error: unknown) => {
-        this.#afterLoad((nowMs) => this.#engine?.core.loadFailed(nowMs, request));
-        if (QuorateError.is(error) && error.code === "LOG_DAMAGED") this.#loadFailed(error);
-      },
-    );
-  }
-
-  #load(from: number, to: number, bytesMax: number): Promise<EntryBatch[]> {
-    return this.#context.log.read(this.number, from, to, bytesMax);
-  }
-
-  /** Everything that touches the core happens inside a turn. */
-  #afterLoad(load: (nowMs: number) => void): void {
-    this.#loads.push(load);
-    this.#context.wake();
-  }
-
-  #loadFailed(error: unknown): void {
-    this.failWith(error);
-    this.#context.wake();
-  }
-
   #failureOf(error: unknown): QuorateError {
     if (QuorateError.is(error)) return error;
     const inputs = this.#trace.list();
@@ -526,7 +552,7 @@ export class Group {
     });
   }
 
-  #stop(state: "failed" | "closed"): void {
+  #stop(state: "failed" | "removed" | "closed"): void {
     this.#state = state;
     try {
       this.#lastStatus = this.#engine?.core.status() ?? this.#lastStatus;
@@ -538,7 +564,7 @@ export class Group {
     this.#leader = undefined;
     this.#leadingTerm = undefined;
     this.#departure?.end();
-    this.#loads.length = 0;
+    this.#loads.clear();
     this.#careAtMs = Number.POSITIVE_INFINITY;
   }
 }

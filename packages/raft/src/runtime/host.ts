@@ -124,8 +124,18 @@ export class Host implements TransportHandler {
     return this.#who().hello();
   }
 
-  judge(remote: Hello, dialed: MemberId | undefined): Verdict {
-    return this.#who().judge(remote, dialed);
+  judge(remote: Hello, dialed: MemberId | undefined, target?: MemberId): Verdict {
+    return this.#who().judge(remote, dialed, target);
+  }
+
+  contacted(address: string, remote: Hello): void {
+    this.#who().contacted(address, remote);
+    this.wake();
+  }
+
+  contactFailed(address: string, reason: string): void {
+    this.#who().contactFailed(address, reason);
+    this.wake();
   }
 
   connected(peer: MemberId, remote: Hello): void {
@@ -144,6 +154,7 @@ export class Host implements TransportHandler {
 
   refused(report: RefusalReport): void {
     this.#parts.observers.emit({ type: "peer-refused", ...report });
+    this.#who().refused(report);
     this.wake();
   }
 
@@ -155,8 +166,18 @@ export class Host implements TransportHandler {
   message(from: MemberId, group: number, message: PeerMessage): void {
     if (this.#isClosed) return;
     const peering = this.#who();
-    if (message.type === "formation") peering.received(from, message);
-    else if (peering.isOurs(from)) this.#enqueue(from, group, message);
+    switch (message.type) {
+      case "formation":
+      case "invitation":
+      case "join-response":
+        peering.received(from, message);
+        return;
+      case "join-request":
+        if (peering.mayAsk(from)) this.#enqueue(from, group, message);
+        return;
+      default:
+        if (peering.isOurs(from)) this.#enqueue(from, group, message);
+    }
   }
 
   // ---- the loop

@@ -1,25 +1,31 @@
 /**
  * Who this data directory is: `identity.json`.
  *
- *   { "format": 1, "id": "n1", "incarnation": "32 hex", "state": "new" | "forming" | "formed" |
- *     "recovering", "clusterId": "32 hex", "configuration": "hex", "formerClusters": ["32 hex"],
- *     "crc": "8 hex" }
+ *   { "format": 1, "id": "n1", "incarnation": "32 hex",
+ *     "state": "new" | "forming" | "joining" | "formed" | "recovering" | "removed",
+ *     "clusterId": "32 hex", "configuration": "hex", "formerClusters": ["32 hex"],
+ *     "invitedBy": 12, "reason": "…", "crc": "8 hex" }
  *
  * `incarnation` is drawn once, when the directory is made: a member that lost its directory comes
  * back under another one, and so cannot vote twice. `state` moves one way:
  *
+ *   new ──▶ forming ──▶ formed ──▶ removed        with a list, or bootstrapped (formation.ts)
+ *     └───▶ joining ──────▲                       invited by a cluster (invitation.ts)
+ *
  *   new      nothing was agreed; clusterId is zeros, configuration is empty
  *   forming  the first configuration is decided; it may or may not be in the log yet
- *   formed   it is in the log, durably: from now on a missing log is a loss and never a beginning
+ *   joining  it belongs to the cluster that has invited it; the log may or may not say so yet
+ *   formed   the log says so, durably: from now on a missing log is a loss and never a beginning
  *   recovering   a quorum was lost and this member is to go on alone (recover-quorum.ts): between
  *            the decision and the entry that carries it out. It does not start; then `formed`
- *
- * `formerClusters` are the ids that this cluster had before its quorum was lost, oldest first; the
- * field is absent where there are none.
+ *   removed  it must not be used any more, and `reason` says why: nothing starts on it again
  *
  * `configuration` is the payload of the log's first entry and stays, so that a member which was
- * away during formation can still be told. `crc` covers the text of the object without it. The file
- * is replaced as a whole: written beside, synced, renamed, directory synced.
+ * away during formation can still be told; a member that was invited has none (its log comes from
+ * the others), but `invitedBy`: the index of the configuration that named it. `formerClusters` are
+ * the ids that this cluster had before its quorum was lost, oldest first. The last three fields are
+ * absent where they say nothing. `crc` covers the text of the object without it. The file is
+ * replaced as a whole: written beside, synced, renamed, directory synced.
  */
 import { decodeConfiguration, isMemberId } from "../core/configuration.ts";
 import type { Configuration, Incarnation, MemberId } from "../core/configuration.ts";
@@ -31,7 +37,7 @@ import type { Checksum } from "../util/checksum.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 
 /** How far a directory has come on its way into a cluster. */
-export type IdentityState = "new" | "forming" | "formed" | "recovering";
+export type IdentityState = "new" | "forming" | "joining" | "formed" | "recovering" | "removed";
 
 /** The content of the file. */
 export interface Identity {
@@ -39,14 +45,18 @@ export interface Identity {
   readonly incarnation: Incarnation;
   readonly state: IdentityState;
   readonly clusterId: ClusterId;
-  /** Payload of the first entry as hex; empty while `new`. */
+  /** Payload of the first entry as hex; empty while `new`, and where it was invited. */
   readonly configuration: string;
   /** Ids of the cluster before its quorum was lost and recovered from, oldest first. */
   readonly formerClusters?: readonly ClusterId[];
+  /** The index of the configuration by which it was invited; absent where it was not. */
+  readonly invitedBy?: number;
+  /** Why it must not be used any more; only where it was removed. */
+  readonly reason?: string;
 }
 
 const FORMAT = 1;
-const STATES: readonly IdentityState[] = ["new", "forming", "formed", "recovering"];
+const STATES: readonly string[] = ["new", "forming", "joining", "formed", "recovering", "removed"];
 const FILE = "identity.json";
 const TEMPORARY = "identity.json.tmp";
 const BYTES_MAX = 1_048_576;
@@ -137,23 +147,33 @@ export class IdentityDamage extends QuorateError {
   }
 }
 
-/** The configuration that an identity holds; undefined while it is `new`. */
-export function configurationOf(identity: Identity): Configuration | undefined {
-  if (identity.state === "new") return undefined;
+/** The first configuration of its cluster; undefined where it has none, or was invited. */
+export function firstConfigurationOf(identity: Identity): Configuration | undefined {
+  if (identity.configuration === "") return undefined;
   return decodeConfiguration(fromHex(identity.configuration));
 }
 
 function encodeIdentity(identity: Identity, checksum: Checksum): Uint8Array {
-  const { id, incarnation, state, clusterId, configuration, formerClusters = [] } = identity;
-  const former = formerClusters.length === 0 ? {} : { formerClusters };
-  const fields = { format: FORMAT, id, incarnation, state, clusterId, configuration, ...former };
+  const { id, incarnation, state, clusterId, configuration } = identity;
+  const own = { id, incarnation, state, clusterId, configuration };
+  const fields = { format: FORMAT, ...own, ...rareFieldsOf(identity) };
   const crc = checksum(utf8(JSON.stringify(fields)))
     .toString(16)
     .padStart(8, "0");
   return utf8(`${JSON.stringify({ ...fields, crc })}\n`);
 }
 
-function identityOf(fields: Record<string, unknown>): Identity | undefined {
+/** The fields that most identities do not have, in the order in which they are written. */
+function rareFieldsOf(of: Partial<Identity>): Partial<Identity> {
+  const { formerClusters = [], invitedBy, reason } = of;
+  return {
+    ...(formerClusters.length === 0 ? {} : { formerClusters }),
+    ...(invitedBy === undefined ? {} : { invitedBy }),
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+function identityOf(fields: Partial<Record<keyof Identity, unknown>>): Identity | undefined {
   const { id, incarnation, state, clusterId, configuration } = fields as Partial<Identity>;
   if (typeof id !== "string" || !isMemberId(id)) return undefined;
   if (typeof incarnation !== "string" || !HEX_32.test(incarnation)) return undefined;
@@ -161,13 +181,33 @@ function identityOf(fields: Record<string, unknown>): Identity | undefined {
   if (typeof clusterId !== "string" || !HEX_32.test(clusterId)) return undefined;
   if (typeof configuration !== "string" || !HEX.test(configuration)) return undefined;
   if ((state === "new") !== (clusterId === NO_CLUSTER)) return undefined;
-  if ((state === "new") !== (configuration === "")) return undefined;
+  if (!hasGoodRareFields(fields)) return undefined;
   const own = { id, incarnation, state, clusterId, configuration };
-  const { formerClusters } = fields as Partial<Identity>;
-  if (formerClusters === undefined) return own;
-  const isList = Array.isArray(formerClusters) && formerClusters.length > 0;
-  if (!isList || !formerClusters.every(isClusterId)) return undefined;
-  return { ...own, formerClusters };
+  const identity: Identity = { ...own, ...rareFieldsOf(fields as Partial<Identity>) };
+  return isOfItsState(identity) ? identity : undefined;
+}
+
+function hasGoodRareFields(fields: Partial<Record<keyof Identity, unknown>>): boolean {
+  const { formerClusters, invitedBy, reason } = fields;
+  if (formerClusters !== undefined) {
+    if (!Array.isArray(formerClusters) || formerClusters.length === 0) return false;
+    if (!formerClusters.every(isClusterId)) return false;
+  }
+  if (invitedBy !== undefined && !(Number.isSafeInteger(invitedBy) && Number(invitedBy) > 0)) {
+    return false;
+  }
+  return reason === undefined || typeof reason === "string";
+}
+
+/** A member belongs to its cluster by a first configuration or by an invitation. */
+function isOfItsState({ state, configuration, invitedBy, reason }: Identity): boolean {
+  if ((state === "removed") !== (reason !== undefined)) return false;
+  const hasFirst = configuration !== "";
+  const isInvited = invitedBy !== undefined;
+  if (state === "new") return !hasFirst && !isInvited;
+  if (state === "forming") return hasFirst && !isInvited;
+  if (state === "joining") return !hasFirst && isInvited;
+  return hasFirst !== isInvited;
 }
 
 function isClusterId(value: unknown): value is ClusterId {

@@ -89,6 +89,13 @@ function numbersOf(message: PeerMessage): readonly [number, number] {
       return [0, message.lastRequest];
     case "formation":
       return [0, message.configuration.length];
+    case "join-request":
+    case "join-response":
+      return [0, message.request];
+    case "invitation":
+      return [0, message.index];
+    case "rolled-back":
+      return [message.term, message.index];
     default:
       return unreachable(message);
   }

@@ -65,7 +65,7 @@ export class LeadershipHandle implements Leadership {
       isDue = true;
       void Promise.resolve().then(tell);
     };
-    const types = ["leader", "role", "ready", "closed", "failed"] as const;
+    const types = ["leader", "role", "ready", "closed", "failed", "removed"] as const;
     const stops = types.map((type) => observers.on(type, changed));
     changed();
     return () => {
@@ -110,7 +110,7 @@ class LeaderWorker {
     const look = (): void => this.#look();
     const finish = (): void => this.#finish();
     this.#stops.push(observers.on("ready", look), observers.on("role", look));
-    this.#stops.push(observers.on("closing", finish));
+    this.#stops.push(observers.on("closing", finish), observers.on("removed", finish));
     this.#stops.push(observers.on("failed", () => this.#fail(group.refusal())));
     signal?.addEventListener("abort", finish, { once: true });
     this.#stops.push(() => signal?.removeEventListener("abort", finish));

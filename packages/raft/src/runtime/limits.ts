@@ -27,6 +27,9 @@ export const LIMITS = {
   frameBytesMax: 20_971_520, // 20 MiB
   /** Peer connections accepted at a time, and those that have not said hello yet. */
   connectionsMax: 1_024,
+  /** Peers that are no members as far as we know (acquaintances.ts); how long they may be away. */
+  visitorsMax: 64,
+  visitorMs: 30_000,
   helloTimeoutMs: 5_000,
   dialTimeoutMs: 3_000,
   /**

@@ -7,7 +7,9 @@ import type { MemberId } from "../core/configuration.ts";
 import { parseAddress } from "../util/address.ts";
 import { QuorateError } from "../util/error.ts";
 import type {
+  BootstrapStart,
   CallOptions,
+  JoinStart,
   ReadOptions,
   ReplicaOptions,
   StartOptions,
@@ -159,13 +161,44 @@ function numbers<C, Q>(options: ReplicaOptions<C, Q>): Numbers {
 
 function checkStart(start: StartOptions | undefined): StartOptions | undefined {
   if (start === undefined) return undefined;
-  const fields = start as { bootstrap?: unknown; members?: unknown };
-  if (fields.bootstrap === true && fields.members === undefined) return start;
-  if (Array.isArray(fields.members) && fields.bootstrap === undefined) {
-    checkMembers(fields.members as StaticMember[]);
-    return start;
+  const fields = start as {
+    bootstrap?: unknown;
+    members?: unknown;
+    join?: unknown;
+    wait?: unknown;
+  };
+  const { bootstrap, members, join, wait } = fields;
+  const ways = [bootstrap, members, join, wait].filter((way) => way !== undefined);
+  if (ways.length !== 1) throw invalid(WAYS);
+  if (bootstrap === true) {
+    const { contacts } = start as BootstrapStart;
+    if (contacts !== undefined) checkAddresses(contacts, "start.contacts");
+  } else if (Array.isArray(members)) checkMembers(members as StaticMember[]);
+  else if (Array.isArray(join)) checkJoin(start as JoinStart);
+  else if (wait !== true) throw invalid(WAYS);
+  return start;
+}
+
+const WAYS =
+  "start must be { bootstrap: true }, { members: [{ id, address }, …] }, " +
+  '{ join: ["host:port", …] } or { wait: true }';
+
+function checkJoin({ join, as, timeoutMs }: JoinStart): void {
+  checkAddresses(join, "start.join");
+  if (join.length === 0) throw invalid("start.join must name at least one address");
+  if (as !== undefined && as !== "voter" && as !== "learner") {
+    throw invalid(`start.as must be "voter" or "learner", not ${JSON.stringify(as)}`);
   }
-  throw invalid("start must be { bootstrap: true } or { members: [{ id, address }, …] }");
+  if (timeoutMs !== undefined) {
+    bounded(timeoutMs, "start.timeoutMs", { min: 1, max: TIMEOUT_MAX_MS });
+  }
+}
+
+function checkAddresses(addresses: readonly string[], name: string): void {
+  if (!Array.isArray(addresses) || addresses.length > MEMBERS_MAX) {
+    throw invalid(`${name} must be a list of at most ${MEMBERS_MAX} addresses`);
+  }
+  for (const address of addresses) parseAddress(text(address, name), { name, portMin: 1 });
 }
 
 function checkMembers(members: readonly StaticMember[]): void {

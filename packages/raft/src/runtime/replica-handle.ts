@@ -176,7 +176,7 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
 
   #checkOpen(): void {
     const { group } = this.#engine;
-    if (group.state === "closed" || group.state === "failed") throw group.refusal();
+    if (group.state !== "forming" && group.state !== "running") throw group.refusal();
     if (this.#engine.isClosing) throw new QuorateError("CLOSED", "this replica is closing");
   }
 

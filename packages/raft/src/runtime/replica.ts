@@ -17,14 +17,37 @@ export interface StaticMember {
 }
 
 /**
- * How an *empty* data directory becomes a member. On later starts it changes nothing: who is a
- * member is in the log by then.
+ * How an *empty* data directory becomes a member. On later starts it changes nothing, since who is
+ * a member is in the log by then; its addresses are hints then where the others may be found.
  */
 export type StartOptions =
-  /** A new cluster of one. */
-  | { readonly bootstrap: true }
+  | BootstrapStart
   /** The same list on every member; nobody votes until all of them were up once. */
-  | { readonly members: readonly StaticMember[] };
+  | { readonly members: readonly StaticMember[] }
+  | JoinStart
+  /** It asks nobody: the first leader that adds it, by `members.add` or `replace`, brings it in. */
+  | { readonly wait: true };
+
+/** A new cluster of one. */
+export interface BootstrapStart {
+  readonly bootstrap: true;
+  /**
+   * `host:port` of members that there may be. They are asked first, and where one belongs to a
+   * cluster the start is refused with CLUSTER_EXISTS. So a start script that still says `bootstrap`
+   * does not make a second cluster of a lost disk.
+   */
+  readonly contacts?: readonly string[];
+}
+
+/** Asks a cluster to take this member. */
+export interface JoinStart {
+  /** `host:port` of members, any of them; asked again and again. */
+  readonly join: readonly string[];
+  /** As what it wants to be taken. Default `voter`: once it has caught up. */
+  readonly as?: "voter" | "learner";
+  /** After so many ms without success it fails with JOIN_FAILED. Default 60,000. */
+  readonly timeoutMs?: number;
+}
 
 /** Options of {@link openReplica}. */
 export interface ReplicaOptions<Command, Query> {
@@ -148,7 +171,8 @@ export interface Leadership {
    * with that of the next leader all the same (this process may be paused), writes to the outside
    * should carry the fence.
    *
-   * Resolves when the replica closes or `options.signal` ends it, after the last run has ended.
+   * Resolves when the replica closes, is removed from its cluster, or `options.signal` ends it,
+   * after the last run has ended.
    * Rejects with what `work` throws, unless its signal was aborted before, and with
    * REPLICA_FAILED where the replica fails.
    * @example
@@ -192,9 +216,12 @@ export interface ReplicaStatus {
   readonly clusterId: ClusterId;
   /** Where the others reach this member. */
   readonly address: string;
-  /** `forming`: waits until every listed member was up once. */
-  readonly state: "forming" | "running" | "failed" | "closed";
-  /** Why it failed; undefined unless `state` is `failed`. */
+  /**
+   * `forming`: waits until every listed member was up once. `joining`: asks to be taken. `waiting`:
+   * waits to be added. `removed`: was a member, and never will be again.
+   */
+  readonly state: "forming" | "joining" | "waiting" | "running" | "removed" | "failed" | "closed";
+  /** Why it failed or was removed; undefined in every other state. */
   readonly failure: QuorateError | undefined;
   readonly role: Role;
   readonly term: number;
@@ -245,6 +272,16 @@ export type HostEvent =
       readonly clusterId: ClusterId;
       readonly configuration: Configuration;
     }
+  /** A cluster has invited this member by that configuration, and it belongs to it from now on. */
+  | {
+      readonly type: "joined";
+      readonly clusterId: ClusterId;
+      readonly configurationIndex: number;
+    }
+  /** While it asks to be taken: what an address, or a member, said. */
+  | { readonly type: "joining"; readonly peer: string; readonly reason: string }
+  /** It is no member any more and has stopped; its directory is marked. */
+  | { readonly type: "removed"; readonly reason: string }
   | { readonly type: "peer-connected"; readonly peer: MemberId; readonly address: string }
   | { readonly type: "peer-disconnected"; readonly peer: MemberId; readonly reason: string }
   | ({ readonly type: "peer-refused" } & RefusalReport)
@@ -285,7 +322,7 @@ export interface Replica<Command, Query> extends AsyncDisposable {
    *
    * @throws QuorateError NO_LEADER, OVERLOADED, TIMEOUT, ABORTED, COMMAND_TOO_LARGE,
    * COMMAND_INVALID, CLOSED, DISK_FULL (certainly not done); OUTCOME_UNKNOWN, STORAGE_FAILED,
-   * REPLICA_FAILED (may have happened).
+   * REPLICA_FAILED (may have happened); REMOVED (its `outcome` says whether it may).
    * @example
    * ```ts
    * const total = await node.write(add(1), { timeoutMs: 2000 });
@@ -298,7 +335,7 @@ export interface Replica<Command, Query> extends AsyncDisposable {
    * the query does not.
    *
    * @throws QuorateError NO_LEADER, OVERLOADED, TIMEOUT, ABORTED, QUERY_FAILED, OPTION_INVALID,
-   * CLOSED, REPLICA_FAILED.
+   * CLOSED, REMOVED, REPLICA_FAILED.
    * @example
    * ```ts
    * const total = await node.read({ type: "total" });

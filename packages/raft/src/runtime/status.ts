@@ -22,7 +22,7 @@ export function statusOf(engine: Engine): ReplicaStatus {
     incarnation,
     clusterId,
     address: peering.address,
-    state: group.state,
+    state: group.state === "forming" ? peering.phase : group.state,
     failure: group.failure,
     role: isRunning ? (raft?.role ?? "follower") : "follower",
     leader,

@@ -63,6 +63,14 @@ export function describeMessage(message: PeerMessage): string {
       return `leaving, took up to ${message.lastRequest}`;
     case "formation":
       return `formation, ${message.configuration.length} bytes`;
+    case "join-request":
+      return `join-request ${message.request}, as ${message.role}`;
+    case "join-response":
+      return `join-response ${message.request}, ${message.status}: ${message.reason}`;
+    case "invitation":
+      return `invitation by configuration ${message.index}`;
+    case "rolled-back":
+      return `rolled-back term ${message.term}, ${message.index} was acknowledged`;
     default:
       return unreachable(message);
   }

@@ -7,9 +7,10 @@
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
-import type { MessageLink } from "./message-link.ts";
+import type { FrameDecoder } from "../transport/frame.ts";
 import type { MessageTransport } from "./message-transport.ts";
 import { Path } from "./network-path.ts";
+import type { SimHost } from "./sim-network.ts";
 
 /** One direction between two hosts. */
 export class MessagePath extends Path {
@@ -17,9 +18,21 @@ export class MessagePath extends Path {
   held: Packet[] = [];
 }
 
+/** Who dials: a link that stays, or somebody who only asks. */
+export interface Dialer {
+  /** Whom it means to reach; empty for whoever is there. */
+  readonly id: MemberId;
+  readonly host: SimHost;
+  uses(connection: Connection): boolean;
+  opened(connection: Connection): void;
+  answered(connection: Connection, frame: FrameDecoder): void;
+  ended(connection: Connection, reason: string): void;
+  stalled(connection: Connection): void;
+}
+
 /** One dial, and what became of it. */
 export class Connection {
-  readonly dialer: MessageLink;
+  readonly dialer: Dialer;
   readonly from: string;
   readonly to: string;
   /** The way of the messages. */
@@ -45,7 +58,7 @@ export class Connection {
   isHangingUp = false;
 
   constructor(
-    dialer: MessageLink,
+    dialer: Dialer,
     ends: { from: string; to: string },
     paths: [MessagePath, MessagePath],
   ) {
@@ -81,6 +94,10 @@ const OF_RUNTIME: ReadonlySet<PeerMessage["type"]> = new Set([
   "transfer-request",
   "transfer-response",
   "leaving",
+  "join-request",
+  "join-response",
+  "invitation",
+  "rolled-back",
 ]);
 
 /**

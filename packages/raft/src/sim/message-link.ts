@@ -12,6 +12,7 @@ import type { FrameDecoder } from "../transport/frame.ts";
 import { FrameKind } from "../transport/frame.ts";
 import { decodeAccept, decodeRefusal, encodeHello, encodeRefusal } from "../transport/hello.ts";
 import type { Reports, TransportLimits } from "../transport/link-context.ts";
+import { refusalOf } from "../transport/transport.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type {
   Hello,
@@ -20,7 +21,8 @@ import type {
   TransportHandler,
 } from "../transport/transport.ts";
 import type { Timer } from "../util/clock.ts";
-import type { Connection, Packet } from "./message-connection.ts";
+import { addressesOf } from "../transport/peer-link.ts";
+import type { Connection, Dialer, Packet } from "./message-connection.ts";
 import type { MessageNetwork } from "./message-network.ts";
 import type { SimHost } from "./sim-network.ts";
 
@@ -37,9 +39,10 @@ export interface MessageLinkContext {
 }
 
 /** Keeps one connection to one peer and sends over it. */
-export class MessageLink {
+export class MessageLink implements Dialer {
   readonly id: MemberId;
-  readonly address: string;
+  #addresses: readonly string[];
+  #addressAt = 0;
   readonly #context: MessageLinkContext;
   #connection: Connection | undefined;
   #hello: Hello | undefined;
@@ -58,8 +61,23 @@ export class MessageLink {
 
   constructor(peer: PeerAddress, context: MessageLinkContext) {
     this.id = peer.id;
-    this.address = peer.address;
+    this.#addresses = addressesOf(peer);
     this.#context = context;
+  }
+
+  /** Where the peer is dialed now. */
+  get address(): string {
+    return this.#addresses[this.#addressAt]!;
+  }
+
+  /** Takes other addresses; false where the one in use is not among them. */
+  readdress(peer: PeerAddress): boolean {
+    const addresses = addressesOf(peer);
+    const at = addresses.indexOf(this.address);
+    if (at < 0) return false;
+    this.#addresses = addresses;
+    this.#addressAt = at;
+    return true;
   }
 
   /** Queues a message; false where it was dropped. */
@@ -155,14 +173,14 @@ export class MessageLink {
     network.greet(connection, bytes);
   }
 
-  /** @internal An answer to the hello: accepted, or refused. */
+  /** @internal An answer to the hello: accepted, or refused; or turned away later. */
   answered(connection: Connection, frame: FrameDecoder): void {
     if (!this.uses(connection) || this.#hello === undefined) return;
     if (frame.kind === FrameKind.refusal) {
-      const { code, reason } = decodeRefusal(frame);
+      const refusal = decodeRefusal(frame);
       this.#letGo();
-      this.#context.reports.refused({ peer: this.id, by: "them", code, reason });
-      this.#lost(`it refused us: ${reason}`, true);
+      this.#context.reports.refused({ peer: this.id, by: "them", ...refusal });
+      this.#lost(`it refused us: ${refusal.reason}`, true);
       return;
     }
     this.#judge(connection, decodeAccept(frame, this.#hello).hello);
@@ -211,7 +229,7 @@ export class MessageLink {
     }
     network.refuse(connection, encodeRefusal(verdict, network.checksum));
     this.#letGo();
-    reports.refused({ peer: this.id, by: "us", code: verdict.code, reason: verdict.reason });
+    reports.refused({ peer: this.id, by: "us", ...refusalOf(verdict) });
     this.#lost(`we refused it: ${verdict.reason}`, true);
   }
 
@@ -229,8 +247,10 @@ export class MessageLink {
     const delayMs = lasted ? 0 : ceilingMs / 2 + host.random.below(Math.ceil(ceilingMs / 2) + 1);
     this.#timer = host.clock.setTimer(delayMs, () => this.dial());
     const isNews = this.#note(reason);
+    const { address } = this;
+    if (openSinceMs === undefined) this.#addressAt = (this.#addressAt + 1) % this.#addresses.length;
     if (openSinceMs !== undefined) handler.disconnected(this.id, reason);
-    else if (isNews && !told) reports.dialFailed(this.address, reason);
+    else if (isNews && !told) reports.dialFailed(address, reason);
   }
 
   /** Remembers a problem; true where it differs from the last one. */

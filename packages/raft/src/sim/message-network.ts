@@ -25,8 +25,7 @@ import type { PeerMessage } from "../transport/peer-message.ts";
 import { FrameDecoder } from "../transport/frame.ts";
 import { LIMITS } from "../runtime/limits.ts";
 import { Connection, isOfCore, MessagePath } from "./message-connection.ts";
-import type { Packet } from "./message-connection.ts";
-import type { MessageLink } from "./message-link.ts";
+import type { Dialer, Packet } from "./message-connection.ts";
 import { MessageTransport } from "./message-transport.ts";
 import { Paths } from "./network-path.ts";
 import type { NetworkOptions } from "./options.ts";
@@ -177,7 +176,7 @@ export class MessageNetwork implements SimNetwork {
   }
 
   /** @internal Connects; how it goes is told to the link. */
-  dial(link: MessageLink, from: string, to: string): Connection {
+  dial(link: Dialer, from: string, to: string): Connection {
     const paths: [MessagePath, MessagePath] = [
       this.#paths.get(from, to),
       this.#paths.get(to, from),

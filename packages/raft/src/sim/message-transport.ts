@@ -17,20 +17,22 @@ import {
   encodeRefusal,
   negotiate,
 } from "../transport/hello.ts";
-import type { Greeting, Refusal } from "../transport/hello.ts";
+import type { Greeting } from "../transport/hello.ts";
 import { PULSE_INTERVAL_MS, Reports, STALL_TIMEOUT_MS } from "../transport/link-context.ts";
 import type { TransportLimits } from "../transport/link-context.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
-import { RefusalCode } from "../transport/transport.ts";
+import { RefusalCode, refusalOf } from "../transport/transport.ts";
 import type {
   Hello,
   PeerAddress,
   PeerTransportStatus,
+  Refusal,
   Transport,
   TransportHandler,
 } from "../transport/transport.ts";
 import { LIMITS } from "../runtime/limits.ts";
 import type { Connection, Packet } from "./message-connection.ts";
+import { MessageContact } from "./message-contact.ts";
 import { MessageLink } from "./message-link.ts";
 import type { MessageLinkContext } from "./message-link.ts";
 import type { MessageNetwork } from "./message-network.ts";
@@ -43,6 +45,7 @@ export class MessageTransport implements Transport {
   readonly #host: SimHost;
   readonly #limits: Required<TransportLimits>;
   readonly #peers: Map<MemberId, MessageLink> = new Map();
+  readonly #contacts: Map<string, MessageContact> = new Map();
   /** Over which connection each peer may be heard. */
   readonly #accepted: Map<MemberId, Connection> = new Map();
   /** What arrived while reading is paused. */
@@ -51,6 +54,7 @@ export class MessageTransport implements Transport {
   #context: MessageLinkContext | undefined;
   #address: string;
   #wanted: readonly PeerAddress[] = [];
+  #wantedContacts: readonly string[] = [];
   #isListening = false;
   #isGone = false;
 
@@ -113,6 +117,7 @@ export class MessageTransport implements Transport {
     if (this.#isGone) return;
     this.#isListening = true;
     this.setPeers(this.#wanted);
+    this.setContacts(this.#wantedContacts);
   }
 
   /** Before `listen` has resolved the list is only remembered. */
@@ -120,18 +125,37 @@ export class MessageTransport implements Transport {
     this.#wanted = peers;
     const context = this.#context;
     if (!this.#isListening || this.#isGone || context === undefined) return;
-    const wanted = new Map(peers.map((peer) => [peer.id, peer.address]));
+    const wanted = new Map(peers.map((peer) => [peer.id, peer]));
     for (const link of this.#peers.values()) {
-      if (wanted.get(link.id) === link.address) continue;
+      const peer = wanted.get(link.id);
+      if (peer !== undefined && link.readdress(peer)) continue;
       this.#peers.delete(link.id);
-      const reason = wanted.has(link.id) ? "its address changed" : "no longer a peer";
+      const reason = peer === undefined ? "no longer a peer" : "its address changed";
       if (link.stop()) context.handler.disconnected(link.id, reason);
     }
-    for (const [id, address] of wanted) {
-      if (this.#peers.has(id)) continue;
-      const link = new MessageLink({ id, address }, context);
-      this.#peers.set(id, link);
+    for (const peer of wanted.values()) {
+      if (this.#peers.has(peer.id)) continue;
+      const link = new MessageLink(peer, context);
+      this.#peers.set(peer.id, link);
       link.dial();
+    }
+  }
+
+  /** Before `listen` has resolved the list is only remembered. */
+  setContacts(addresses: readonly string[]): void {
+    this.#wantedContacts = addresses;
+    const context = this.#context;
+    if (!this.#isListening || this.#isGone || context === undefined) return;
+    for (const [address, contact] of this.#contacts) {
+      if (addresses.includes(address)) continue;
+      this.#contacts.delete(address);
+      contact.stop();
+    }
+    for (const address of addresses) {
+      if (this.#contacts.has(address)) continue;
+      const contact = new MessageContact(address, context);
+      this.#contacts.set(address, contact);
+      contact.dial();
     }
   }
 
@@ -141,6 +165,13 @@ export class MessageTransport implements Transport {
 
   flush(): void {
     for (const link of this.#peers.values()) link.flush();
+  }
+
+  turnAway(peer: MemberId, refusal: Refusal): void {
+    const connection = this.#accepted.get(peer);
+    if (connection === undefined) return;
+    this.#accepted.delete(peer);
+    this.#network.answer(connection, encodeRefusal(refusal, this.#network.checksum));
   }
 
   status(): readonly PeerTransportStatus[] {
@@ -170,6 +201,8 @@ export class MessageTransport implements Transport {
     this.#context?.reports.mute();
     for (const link of this.#peers.values()) link.stop();
     this.#peers.clear();
+    for (const contact of this.#contacts.values()) contact.stop();
+    this.#contacts.clear();
     this.#accepted.clear();
     this.#unread = [];
   }
@@ -192,7 +225,11 @@ export class MessageTransport implements Transport {
     const peer = greeting.hello.id;
     if (typeof judged !== "number") {
       network.answer(connection, encodeRefusal(judged, network.checksum));
-      reports.refused({ peer, by: "us", code: judged.code, reason: judged.reason });
+      reports.refused({ peer, by: "us", ...judged });
+      return;
+    }
+    if (greeting.target === "") {
+      network.answer(connection, encodeAccept({ version: judged, hello: ours }, network.checksum));
       return;
     }
     const earlier = this.#accepted.get(peer);
@@ -208,8 +245,7 @@ export class MessageTransport implements Transport {
     const { peer } = connection;
     if (this.#isGone || peer === undefined || !this.hears(connection)) return;
     this.#accepted.delete(peer);
-    const { code, reason } = decodeRefusal(frame);
-    this.#context?.reports.refused({ peer, by: "them", code, reason });
+    this.#context?.reports.refused({ peer, by: "them", ...decodeRefusal(frame) });
   }
 
   /** @internal A message has come into the process. */
@@ -231,10 +267,10 @@ export class MessageTransport implements Transport {
   /** The protocol version to speak, or why not. */
   #judge(ours: Hello, greeting: Greeting, handler: TransportHandler): number | Refusal {
     const version = negotiate(ours, greeting.hello);
-    if (typeof version !== "number") return version;
-    const verdict = handler.judge(greeting.hello, undefined);
-    if (!verdict.accept) return verdict;
-    if (greeting.target !== "" && greeting.target !== ours.id) {
+    if (typeof version !== "number" || greeting.target === "") return version;
+    const verdict = handler.judge(greeting.hello, undefined, greeting.target);
+    if (!verdict.accept) return refusalOf(verdict);
+    if (greeting.target !== ours.id) {
       const reason = `${greeting.hello.id} dialed ${greeting.target}, but this is ${ours.id}`;
       return { code: RefusalCode.identity, reason };
     }

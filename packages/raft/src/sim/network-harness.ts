@@ -2,8 +2,8 @@
  * A world with nothing in it but a network, for the tests of both modes: processes with clocks on
  * one schedule, and hosts that write down what they are told.
  */
-import { RecordingHost } from "../transport/transport-suite.ts";
-import type { PausableTransport, TransportWorld } from "../transport/transport-suite.ts";
+import { RecordingHost } from "../transport/transport-bench.ts";
+import type { PausableTransport, TransportWorld } from "../transport/transport-bench.ts";
 import type { TransportLimits } from "../transport/link-context.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { crc32 } from "../util/checksum.ts";

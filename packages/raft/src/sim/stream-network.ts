@@ -272,7 +272,9 @@ class SimStreamTransport extends StreamTransport {
     const { delivered } = this.#host;
     const watched: TransportHandler = {
       hello: () => handler.hello(),
-      judge: (remote, dialed) => handler.judge(remote, dialed),
+      judge: (remote, dialed, target) => handler.judge(remote, dialed, target),
+      contacted: (address, remote) => handler.contacted(address, remote),
+      contactFailed: (address, reason) => handler.contactFailed(address, reason),
       connected: (peer, remote) => handler.connected(peer, remote),
       disconnected: (peer, reason) => handler.disconnected(peer, reason),
       refused: (report) => handler.refused(report),

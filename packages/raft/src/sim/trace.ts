@@ -239,6 +239,11 @@ function numberIn(message: PeerMessage): number {
       return message.lastRequest;
     case "formation":
       return message.configuration.length;
+    case "join-request":
+    case "join-response":
+      return message.request;
+    case "invitation":
+      return message.index;
     default:
       return message.term;
   }

@@ -19,11 +19,11 @@ import {
   HELLO_BYTES_MAX,
   negotiate,
 } from "./hello.ts";
-import type { Greeting, Refusal } from "./hello.ts";
+import type { Greeting } from "./hello.ts";
 import type { LinkContext } from "./link-context.ts";
 import type { ByteStream, StreamEvents } from "./streams.ts";
-import { RefusalCode } from "./transport.ts";
-import type { Hello } from "./transport.ts";
+import { RefusalCode, refusalOf } from "./transport.ts";
+import type { Hello, Refusal } from "./transport.ts";
 
 /** What a link tells the transport that owns it. */
 export interface AcceptedLinkOwner {
@@ -140,8 +140,13 @@ export class AcceptedLink implements StreamEvents {
     if (this.#stream === undefined) return;
     if (typeof judged !== "number") {
       this.turnAway(judged);
-      const { code, reason } = judged;
-      reports.refused({ peer: greeting.hello.id, by: "us", code, reason });
+      reports.refused({ peer: greeting.hello.id, by: "us", ...judged });
+      return;
+    }
+    if (greeting.target === "") {
+      this.#stream?.write([encodeAccept({ version: judged, hello: ours }, checksum)]);
+      this.#stream?.end();
+      this.#over();
       return;
     }
     this.#helloTimer?.cancel();
@@ -154,11 +159,12 @@ export class AcceptedLink implements StreamEvents {
   /** The protocol version to speak, or why not. */
   #judge(ours: Hello, greeting: Greeting): number | Refusal {
     const version = negotiate(ours, greeting.hello);
-    if (typeof version !== "number") return version;
+    // Who only asks who is here is told, whoever it is.
+    if (typeof version !== "number" || greeting.target === "") return version;
     // The host first: that the other belongs to another cluster says more than that it mistook us.
-    const verdict = this.#context.handler.judge(greeting.hello, undefined);
-    if (!verdict.accept) return verdict;
-    if (greeting.target !== "" && greeting.target !== ours.id) {
+    const verdict = this.#context.handler.judge(greeting.hello, undefined, greeting.target);
+    if (!verdict.accept) return refusalOf(verdict);
+    if (greeting.target !== ours.id) {
       const reason = `${greeting.hello.id} dialed ${greeting.target}, but this is ${ours.id}`;
       return { code: RefusalCode.identity, reason };
     }
@@ -166,10 +172,10 @@ export class AcceptedLink implements StreamEvents {
   }
 
   #refusedByThem(frame: FrameDecoder, peer: MemberId): void {
-    const { code, reason } = decodeRefusal(frame);
+    const refusal = decodeRefusal(frame);
     this.#stream?.destroy();
     this.#over();
-    this.#context.reports.refused({ peer, by: "them", code, reason });
+    this.#context.reports.refused({ peer, by: "them", ...refusal });
   }
 
   #blame(reason: string): void {

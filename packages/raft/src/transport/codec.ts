@@ -24,6 +24,7 @@
  *   35 transfer-request         u64 request, text target (empty = the best)           -
  *   36 transfer-response        u64 request, u8 status                                -
  *   37 leaving                  u64 lastRequest                                       -
+ *   56 … 59                     how members come and go: join-codec.ts
  *
  * Little-endian; u64 holds a safe integer; a flag is 0 or 1; text is a u16 length and UTF-8.
  * `status` of 33: 0 appended, 1 not-leader, 2 overloaded, 3 expired, 4 transferring; that of 36: 0
@@ -41,6 +42,7 @@ import { ByteReader, BytesError, ByteWriter, fromHex, readU32, toHex } from "../
 import type { Checksum } from "../util/checksum.ts";
 import { beginFrame, finishFrame, FrameKind } from "./frame.ts";
 import type { Frame } from "./frame.ts";
+import { readInvitation, readJoin, writeJoin } from "./join-codec.ts";
 import type { Forward, ForwardResponse, PeerMessage, TransferResponse } from "./peer-message.ts";
 
 const KIND: Readonly<Record<PeerMessage["type"], FrameKind>> = {
@@ -61,6 +63,10 @@ const KIND: Readonly<Record<PeerMessage["type"], FrameKind>> = {
   "transfer-request": FrameKind.transferRequest,
   "transfer-response": FrameKind.transferResponse,
   leaving: FrameKind.leaving,
+  "join-request": FrameKind.joinRequest,
+  "join-response": FrameKind.joinResponse,
+  invitation: FrameKind.invitation,
+  "rolled-back": FrameKind.rolledBack,
 };
 
 const STATUSES = ["appended", "not-leader", "overloaded", "expired", "transferring"] as const;
@@ -124,6 +130,10 @@ export class MessageEncoder {
         this.tail = message.configuration;
         writer.u32(this.#checksum(message.configuration));
         return;
+      case "invitation":
+        this.tail = message.configuration;
+        writer.u64(message.index).u32(this.#checksum(message.configuration));
+        return;
       default:
         return writeSmall(writer, message);
     }
@@ -153,13 +163,18 @@ export function decodeMessage(frame: Frame, checksum: Checksum): PeerMessage {
       return readForward(frame, checksum);
     case FrameKind.formation:
       return readFormation(frame, checksum);
+    case FrameKind.invitation:
+      return readInvitation(frame, checksum);
     default:
       if (frame.body.length > 0) throw new BytesError(`a body in a frame of kind ${frame.kind}`);
       return readSmall(frame);
   }
 }
 
-type SmallMessage = Exclude<PeerMessage, { type: "append-entries" | "forward" | "formation" }>;
+type SmallMessage = Exclude<
+  PeerMessage,
+  { type: "append-entries" | "forward" | "formation" | "invitation" }
+>;
 
 function writeSmall(writer: ByteWriter, message: SmallMessage): void {
   switch (message.type) {
@@ -215,6 +230,10 @@ function writeSmall(writer: ByteWriter, message: SmallMessage): void {
     case "leaving":
       writer.u64(message.lastRequest);
       return;
+    case "join-request":
+    case "join-response":
+    case "rolled-back":
+      return writeJoin(writer, message);
     default:
       unreachable(message);
   }
@@ -311,7 +330,7 @@ function readRuntimeFields(reader: ByteReader, kind: number): PeerMessage {
     case FrameKind.leaving:
       return { type: "leaving", lastRequest: reader.u64() };
     default:
-      throw new BytesError(`frame of unknown kind ${kind}`);
+      return readJoin(reader, kind);
   }
 }
 

@@ -60,6 +60,10 @@ export const FrameKind = {
   transferRequest: 35,
   transferResponse: 36,
   leaving: 37,
+  joinRequest: 56,
+  joinResponse: 57,
+  invitation: 58,
+  rolledBack: 59,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 

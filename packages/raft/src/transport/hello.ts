@@ -10,10 +10,14 @@
  *   kind      message part
  *   1 hello   u16 protocolMin, u16 protocolMax, 16 bytes cluster id, 16 bytes incarnation,
  *             32 bytes formation, text id, text address, text target (whom the dialer means;
- *             empty = anybody)
+ *             empty = it only asks who is there), u8 mode (HELLO_MODES), u64 configurationIndex
  *   2 accept  u16 chosen version, then the fields of a hello with an empty target
- *   3 refusal u16 code (RefusalCode), text reason
+ *   3 refusal u16 code (RefusalCode), text reason; with code 9 (removed) also 16 bytes incarnation,
+ *             u64 configurationIndex
  *   4 pulse   nothing
+ *
+ * A hello with an empty target is a question: the listener answers by its own hello, without
+ * judging anybody, and both ends close.
  *
  * These four are the same in every protocol version: bytes behind the known fields are ignored, so
  * that a later version can add to them and a member of this one still understands why it is
@@ -28,8 +32,8 @@ import { ByteReader, BytesError, ByteWriter, fromHex, toHex, utf8 } from "../uti
 import type { Checksum } from "../util/checksum.ts";
 import { beginFrame, finishFrame, FrameKind } from "./frame.ts";
 import type { Frame } from "./frame.ts";
-import { RefusalCode } from "./transport.ts";
-import type { Hello } from "./transport.ts";
+import { HELLO_MODES, RefusalCode } from "./transport.ts";
+import type { Hello, Refusal, Removal } from "./transport.ts";
 
 /** The oldest protocol version that this build speaks; {@link PROTOCOL_MAX} is the newest. */
 export const PROTOCOL_MIN = 3;
@@ -45,7 +49,7 @@ const CODES: readonly number[] = Object.values(RefusalCode);
 /** A hello as it travels: with whom the dialer means to reach. */
 export interface Greeting {
   readonly hello: Hello;
-  /** Empty: anybody. */
+  /** Empty: it only asks who is there. */
   readonly target: MemberId;
 }
 
@@ -53,12 +57,6 @@ export interface Greeting {
 export interface Acceptance {
   readonly version: number;
   readonly hello: Hello;
-}
-
-/** What either side says before it ends the connection. */
-export interface Refusal {
-  readonly code: RefusalCode;
-  readonly reason: string;
 }
 
 /** The dialer's first frame. */
@@ -77,7 +75,12 @@ export function encodeAccept(acceptance: Acceptance, checksum: Checksum): Uint8A
 
 /** The last frame of a refused connection, from either side. */
 export function encodeRefusal(refusal: Refusal, checksum: Checksum): Uint8Array {
-  const writer = beginFrame(new ByteWriter()).u16(refusal.code).text(cutText(refusal.reason));
+  const { code, reason, removal } = refusal;
+  const writer = beginFrame(new ByteWriter()).u16(code).text(cutText(reason));
+  assert((removal !== undefined) === (code === RefusalCode.removed), "a removal says of whom");
+  if (removal !== undefined) {
+    writer.raw(exactly(16, removal.incarnation)).u64(removal.configurationIndex);
+  }
   return finish(writer, FrameKind.refusal, checksum);
 }
 
@@ -106,7 +109,14 @@ export function decodeRefusal(frame: Frame): Refusal {
   const code = reader.u16();
   // A code of a later version still comes with a sentence, which is what people read.
   const known = CODES.includes(code) ? (code as RefusalCode) : RefusalCode.protocol;
-  return { code: known, reason: clean(reader.text()) };
+  const reason = clean(reader.text());
+  return known === RefusalCode.removed
+    ? { code: known, reason, removal: readRemoval(reader) }
+    : { code: known, reason };
+}
+
+function readRemoval(reader: ByteReader): Removal {
+  return { incarnation: toHex(reader.raw(16)), configurationIndex: reader.u64() };
 }
 
 /** The highest version that both speak, or the refusal. */
@@ -124,6 +134,7 @@ function writeHello(writer: ByteWriter, hello: Hello, target: MemberId): void {
   writer.raw(exactly(16, hello.clusterId)).raw(exactly(16, hello.incarnation));
   writer.raw(exactly(32, hello.formation));
   writer.text(hello.id).text(hello.address).text(target);
+  writer.u8(HELLO_MODES.indexOf(hello.mode)).u64(hello.configurationIndex);
 }
 
 function readHello(reader: ByteReader): Greeting {
@@ -143,8 +154,11 @@ function readHello(reader: ByteReader): Greeting {
   if (target !== "" && !isMemberId(target)) {
     throw new BytesError("hello to what cannot be a member id");
   }
-  const hello = { protocolMin, protocolMax, clusterId, id, incarnation, address, formation };
-  return { hello, target };
+  const mode = HELLO_MODES[reader.u8()];
+  if (mode === undefined) throw new BytesError("hello of a mode that is not known");
+  const configurationIndex = reader.u64();
+  const who = { clusterId, id, incarnation, address, formation };
+  return { hello: { protocolMin, protocolMax, ...who, mode, configurationIndex }, target };
 }
 
 function finish(writer: ByteWriter, kind: FrameKind, checksum: Checksum): Uint8Array {

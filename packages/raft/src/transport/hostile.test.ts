@@ -15,7 +15,7 @@ import { MemoryNetwork } from "./memory-streams.ts";
 import { MemoryTransport } from "./memory-transport.ts";
 import { helloOf, LIMITS, SAMPLES } from "./samples-harness.ts";
 import type { ByteStream } from "./streams.ts";
-import { RecordingHost } from "./transport-suite.ts";
+import { RecordingHost } from "./transport-bench.ts";
 
 /** A connection to the victim, made by hand. */
 class Stranger {
@@ -39,7 +39,7 @@ class Stranger {
   }
 }
 
-const hello = encodeHello({ hello: helloOf("stranger"), target: "" }, crc32);
+const hello = encodeHello({ hello: helloOf("stranger"), target: "victim" }, crc32);
 const probe = encodeFrame(0, SAMPLES[6]![1], crc32);
 
 let clock: ManualClock;
@@ -270,7 +270,7 @@ describe("too many", () => {
     const peers = Array.from({ length: 7 }, (_, i) => {
       const peer = new Stranger(network, `s${i}:1`);
       clock.advance(5);
-      return peer.say(encodeHello({ hello: helloOf(`s${i}`), target: "" }, crc32));
+      return peer.say(encodeHello({ hello: helloOf(`s${i}`), target: "victim" }, crc32));
     });
     clock.advance(10);
     const late = new Stranger(network, "late:1");

@@ -75,7 +75,9 @@ export class Reports {
 
   refused(report: RefusalReport): void {
     if (this.#muted) return;
-    const key = `${report.by} ${report.code} ${report.peer}`;
+    // What a removal says depends on what the other one knows by then.
+    const since = report.removal?.configurationIndex ?? "";
+    const key = `${report.by} ${report.code} ${report.peer} ${since}`;
     if (this.#refusals.allows(key)) this.#handler.refused(report);
   }
 

@@ -9,8 +9,9 @@ import type { PeerMessage } from "./peer-message.ts";
 import { StreamTransport } from "./stream-transport.ts";
 import type { Streams } from "./streams.ts";
 import { LIMITS } from "./samples-harness.ts";
-import { RecordingHost, transportSuite } from "./transport-suite.ts";
-import type { TransportWorld } from "./transport-suite.ts";
+import { RecordingHost } from "./transport-bench.ts";
+import { transportSuite } from "./transport-suite.ts";
+import type { TransportWorld } from "./transport-bench.ts";
 import { RefusalCode } from "./transport.ts";
 
 function world(fragment?: number): TransportWorld {

@@ -12,8 +12,9 @@ import type { TransportLimits } from "./link-context.ts";
 import { TcpTransport } from "./node-tcp.ts";
 import type { Resolve, TcpTransportOptions } from "./node-tcp.ts";
 import { helloOf, LIMITS, SAMPLES } from "./samples-harness.ts";
-import { RecordingHost, transportSuite } from "./transport-suite.ts";
-import type { TransportWorld } from "./transport-suite.ts";
+import { RecordingHost } from "./transport-bench.ts";
+import { transportSuite } from "./transport-suite.ts";
+import type { TransportWorld } from "./transport-bench.ts";
 
 const clock: Clock = {
   nowMs: () => performance.now(),
@@ -101,7 +102,7 @@ describe("strangers at the port", () => {
     const damaged = encodeFrame(0, SAMPLES[6]![1], crc32);
     damaged[damaged.length - 1]! ^= 1;
     const peer = raw(b.transport);
-    peer.socket.write(encodeHello({ hello: helloOf("x"), target: "" }, crc32));
+    peer.socket.write(encodeHello({ hello: helloOf("x"), target: "b" }, crc32));
     peer.socket.write(damaged);
     await peer.ended;
     await until(() => b.host.problems.length === 2, "it is reported");
@@ -132,7 +133,7 @@ describe("strangers at the port", () => {
     const socket = connect({ host, port, allowHalfOpen: true });
     sockets.push(socket);
     socket.on("error", () => {}).resume();
-    socket.write(encodeHello({ hello: helloOf("x"), target: "" }, crc32));
+    socket.write(encodeHello({ hello: helloOf("x"), target: "b" }, crc32));
     await new Promise((resolve) => void socket.once("end", resolve));
     expect(b.transport.inbound.connections).toBe(0);
     // Writing goes on into the void until the other side has lost patience.
@@ -155,7 +156,7 @@ describe("strangers at the port", () => {
         .on("error", () => {})
         .resume()
         .once("end", () => ended++);
-      socket.write(encodeHello({ hello: helloOf("x"), target: "" }, crc32));
+      socket.write(encodeHello({ hello: helloOf("x"), target: "b" }, crc32));
     }
     await until(() => ended === 200, "all were refused");
     // The strangers keep their ends open; of ours, only those that may linger are left.

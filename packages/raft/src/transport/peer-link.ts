@@ -6,6 +6,9 @@
  *      ^            |                           |                         |
  *      +------------+------ failed, refused ----+-------- lost -----------+
  *
+ * Where a peer has several addresses, a dial that comes to nothing makes the next one go to the
+ * next of them.
+ *
  * After a loss we dial at once if the connection had lasted (else two members that replace each
  * other's connection would spin), otherwise after a randomised, exponentially growing time.
  *
@@ -32,12 +35,14 @@ import type { LinkContext } from "./link-context.ts";
 import type { PeerMessage } from "./peer-message.ts";
 import { SendQueue } from "./send-queue.ts";
 import type { ByteStream, StreamEvents } from "./streams.ts";
+import { refusalOf } from "./transport.ts";
 import type { Hello, PeerAddress, PeerTransportStatus } from "./transport.ts";
 
 /** Keeps one connection to one peer and sends over it. */
 export class PeerLink implements StreamEvents {
   readonly id: MemberId;
-  readonly address: string;
+  #addresses: readonly string[];
+  #addressAt = 0;
   readonly #context: LinkContext;
   readonly #queue: SendQueue = new SendQueue();
   #stream: ByteStream | undefined;
@@ -58,9 +63,24 @@ export class PeerLink implements StreamEvents {
 
   constructor(peer: PeerAddress, context: LinkContext) {
     this.id = peer.id;
-    this.address = peer.address;
+    this.#addresses = addressesOf(peer);
     this.#context = context;
     this.#decoder = new FrameDecoder(context.checksum, HELLO_BYTES_MAX);
+  }
+
+  /** Where the peer is dialed now. */
+  get address(): string {
+    return this.#addresses[this.#addressAt]!;
+  }
+
+  /** Takes other addresses; false where the one in use is not among them. */
+  readdress(peer: PeerAddress): boolean {
+    const addresses = addressesOf(peer);
+    const at = addresses.indexOf(this.address);
+    if (at < 0) return false;
+    this.#addresses = addresses;
+    this.#addressAt = at;
+    return true;
   }
 
   /** Queues a message; false where it was dropped. */
@@ -179,16 +199,16 @@ export class PeerLink implements StreamEvents {
     this.#stream?.write([encodeRefusal(verdict, checksum)]);
     this.#stream?.end();
     this.#stream = undefined;
-    reports.refused({ peer: this.id, by: "us", code: verdict.code, reason: verdict.reason });
+    reports.refused({ peer: this.id, by: "us", ...refusalOf(verdict) });
     this.#lost(`we refused it: ${verdict.reason}`, true);
   }
 
   #refusedByThem(frame: FrameDecoder): void {
-    const { code, reason } = decodeRefusal(frame);
+    const refusal = decodeRefusal(frame);
     this.#stream?.destroy();
     this.#stream = undefined;
-    this.#context.reports.refused({ peer: this.id, by: "them", code, reason });
-    this.#lost(`it refused us: ${reason}`, true);
+    this.#context.reports.refused({ peer: this.id, by: "them", ...refusal });
+    this.#lost(`it refused us: ${refusal.reason}`, true);
   }
 
   /** Ends the connection for a reason of ours. */
@@ -210,8 +230,10 @@ export class PeerLink implements StreamEvents {
     const delayMs = lasted ? 0 : ceilingMs / 2 + random.below(Math.ceil(ceilingMs / 2) + 1);
     this.#timer = clock.setTimer(delayMs, () => this.dial());
     const news = this.#note(reason);
+    const { address } = this;
+    if (openSinceMs === undefined) this.#addressAt = (this.#addressAt + 1) % this.#addresses.length;
     if (openSinceMs !== undefined) handler.disconnected(this.id, reason);
-    else if (news && !told) reports.dialFailed(this.address, reason);
+    else if (news && !told) reports.dialFailed(address, reason);
   }
 
   /** Remembers a problem; true where it differs from the last one. */
@@ -256,6 +278,11 @@ export class PeerLink implements StreamEvents {
     const silentMs = this.#context.clock.nowMs() - this.#silentSinceMs;
     return this.#context.limits.stallTimeoutMs - silentMs;
   }
+}
+
+/** The addresses of a peer, each once, in the order in which to try them. */
+export function addressesOf(peer: PeerAddress): readonly string[] {
+  return peer.others === undefined ? [peer.address] : [...new Set([peer.address, ...peer.others])];
 }
 
 function unexpected(kind: number): BytesError {

@@ -71,6 +71,48 @@ export interface Leaving {
   readonly lastRequest: number;
 }
 
+/**
+ * A member that is not one yet asks to become one. Who it is stands in its hello; the answer comes
+ * over the connection that the asked member dials back, so that its address is known to work.
+ */
+export interface JoinRequest {
+  readonly type: "join-request";
+  /** The asker's number for this request. */
+  readonly request: number;
+  readonly role: "voter" | "learner";
+}
+
+/** What became of a {@link JoinRequest}. */
+export interface JoinResponse {
+  readonly type: "join-response";
+  readonly request: number;
+  /**
+   * `accepted`: it is, or is being made, a member. `later`: ask again. `not-leader`: ask `leader`,
+   * if one is named. `refused`: it will never be, for the reason given.
+   */
+  readonly status: "accepted" | "later" | "not-leader" | "refused";
+  /** Whom to ask instead; empty where that is not known. */
+  readonly leader: MemberId;
+  readonly leaderAddress: string;
+  /** A sentence for people. */
+  readonly reason: string;
+}
+
+/** A member tells one that waits: this committed configuration of our cluster names you. */
+export interface Invitation {
+  readonly type: "invitation";
+  /** The index of the configuration. */
+  readonly index: number;
+  readonly configuration: Uint8Array;
+}
+
+/** The leader of `term` tells a member that it has acknowledged `index` in it, and denies that. */
+export interface RolledBack {
+  readonly type: "rolled-back";
+  readonly term: number;
+  readonly index: number;
+}
+
 /** Everything that crosses between two hosts, for some group. */
 export type PeerMessage =
   | Message
@@ -79,4 +121,8 @@ export type PeerMessage =
   | Formation
   | TransferRequest
   | TransferResponse
-  | Leaving;
+  | Leaving
+  | JoinRequest
+  | JoinResponse
+  | Invitation
+  | RolledBack;

@@ -49,6 +49,8 @@ export function helloOf(id: string, fields: Partial<Hello> = {}): Hello {
     incarnation: INCARNATION,
     address: "127.0.0.1:9091",
     formation: NO_FORMATION,
+    mode: "member",
+    configurationIndex: 7,
     ...fields,
   };
 }
@@ -173,5 +175,19 @@ export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[]
   ["transfer-request, the best", { type: "transfer-request", request: 7, target: "" }],
   ["transfer-response", { type: "transfer-response", request: 6, status: "busy" }],
   ["leaving", { type: "leaving", lastRequest: 5 }],
+  ["join-request", { type: "join-request", request: 8, role: "learner" }],
+  [
+    "join-response",
+    {
+      type: "join-response",
+      request: 8,
+      status: "not-leader",
+      leader: "n2",
+      leaderAddress: "[::1]:9091",
+      reason: "n1 does not lead",
+    },
+  ],
+  ["invitation", { type: "invitation", index: 12, configuration: encodeConfiguration(members) }],
+  ["rolled-back", { type: "rolled-back", term: 4, index: 12 }],
   ["formation", { type: "formation", configuration: encodeConfiguration(members) }],
 ];

@@ -1,7 +1,8 @@
 /**
  * The transport over byte streams: everything that TCP, TLS and memory have in common.
  *
- * One {@link PeerLink} per peer on the list sends; one {@link AcceptedLink} per peer receives. A
+ * One {@link PeerLink} per peer on the list sends; one {@link AcceptedLink} per peer receives; one
+ * {@link ContactLink} per contact asks who is there. A
  * peer that dials again replaces its earlier accepted connection, which may be half-open. At most
  * connectionsMax are accepted at a time: beyond, the one that has been silent longest without a
  * hello makes room, so that strangers cannot keep peers out; if all have said hello, the new one is
@@ -16,12 +17,19 @@ import { AcceptedLink } from "./accepted-link.ts";
 import type { AcceptedLinkOwner } from "./accepted-link.ts";
 import { MessageEncoder } from "./codec.ts";
 import { PULSE_INTERVAL_MS, Reports, STALL_TIMEOUT_MS } from "./link-context.ts";
+import { ContactLink } from "./contact-link.ts";
 import type { LinkContext, TransportLimits } from "./link-context.ts";
 import { PeerLink } from "./peer-link.ts";
 import type { PeerMessage } from "./peer-message.ts";
 import type { ByteStream, ListenEvents, StreamEvents, Streams } from "./streams.ts";
 import { RefusalCode } from "./transport.ts";
-import type { PeerAddress, PeerTransportStatus, Transport, TransportHandler } from "./transport.ts";
+import type {
+  PeerAddress,
+  PeerTransportStatus,
+  Refusal,
+  Transport,
+  TransportHandler,
+} from "./transport.ts";
 
 /** What a transport is made of. */
 export interface StreamTransportOptions {
@@ -38,12 +46,14 @@ export interface StreamTransportOptions {
 export class StreamTransport implements Transport, ListenEvents, AcceptedLinkOwner {
   readonly #options: StreamTransportOptions;
   readonly #peers: Map<MemberId, PeerLink> = new Map();
+  readonly #contacts: Map<string, ContactLink> = new Map();
   /** Accepted and not identified yet, the oldest first. */
   readonly #strangers: Set<AcceptedLink> = new Set();
   readonly #accepted: Map<MemberId, AcceptedLink> = new Map();
   #context: LinkContext | undefined;
   #address: string;
   #wanted: readonly PeerAddress[] = [];
+  #wantedContacts: readonly string[] = [];
   #listening = false;
   #closed = false;
   #paused = false;
@@ -87,6 +97,7 @@ export class StreamTransport implements Transport, ListenEvents, AcceptedLinkOwn
     if (this.#closed) return;
     this.#listening = true;
     this.setPeers(this.#wanted);
+    this.setContacts(this.#wantedContacts);
   }
 
   /** Before `listen` has resolved the list is only remembered. */
@@ -94,17 +105,36 @@ export class StreamTransport implements Transport, ListenEvents, AcceptedLinkOwn
     this.#wanted = peers;
     const context = this.#context;
     if (!this.#listening || this.#closed || context === undefined) return;
-    const wanted = new Map(peers.map((peer) => [peer.id, peer.address]));
+    const wanted = new Map(peers.map((peer) => [peer.id, peer]));
     for (const link of this.#peers.values()) {
-      if (wanted.get(link.id) === link.address) continue;
+      const peer = wanted.get(link.id);
+      if (peer !== undefined && link.readdress(peer)) continue;
       this.#peers.delete(link.id);
-      const reason = wanted.has(link.id) ? "its address changed" : "no longer a peer";
+      const reason = peer === undefined ? "no longer a peer" : "its address changed";
       if (link.stop()) context.handler.disconnected(link.id, reason);
     }
-    for (const [id, address] of wanted) {
-      if (this.#peers.has(id)) continue;
-      const link = new PeerLink({ id, address }, context);
-      this.#peers.set(id, link);
+    for (const peer of wanted.values()) {
+      if (this.#peers.has(peer.id)) continue;
+      const link = new PeerLink(peer, context);
+      this.#peers.set(peer.id, link);
+      link.dial();
+    }
+  }
+
+  /** Before `listen` has resolved the list is only remembered. */
+  setContacts(addresses: readonly string[]): void {
+    this.#wantedContacts = addresses;
+    const context = this.#context;
+    if (!this.#listening || this.#closed || context === undefined) return;
+    for (const [address, link] of this.#contacts) {
+      if (addresses.includes(address)) continue;
+      this.#contacts.delete(address);
+      link.stop();
+    }
+    for (const address of addresses) {
+      if (this.#contacts.has(address)) continue;
+      const link = new ContactLink(address, context);
+      this.#contacts.set(address, link);
       link.dial();
     }
   }
@@ -115,6 +145,10 @@ export class StreamTransport implements Transport, ListenEvents, AcceptedLinkOwn
 
   flush(): void {
     for (const link of this.#peers.values()) link.flush();
+  }
+
+  turnAway(peer: MemberId, refusal: Refusal): void {
+    this.#accepted.get(peer)?.turnAway(refusal);
   }
 
   status(): readonly PeerTransportStatus[] {
@@ -139,9 +173,11 @@ export class StreamTransport implements Transport, ListenEvents, AcceptedLinkOwn
     this.#closed = true;
     this.#context?.reports.mute();
     for (const link of this.#peers.values()) link.stop();
+    for (const link of this.#contacts.values()) link.stop();
     for (const link of this.#strangers) link.stop();
     for (const link of this.#accepted.values()) link.stop();
     this.#peers.clear();
+    this.#contacts.clear();
     this.#strangers.clear();
     this.#accepted.clear();
     await this.#options.streams.close();

@@ -5,185 +5,26 @@
  * holds: by waiting, or by moving a clock. Cases never wait for a length of time; what must *not*
  * happen is shown by something that happens later on the same path.
  */
-import { EntryBatch, EntryKind, packEntries } from "../core/entry.ts";
+import type { EntryBatch } from "../core/entry.ts";
+import { EntryKind, packEntries } from "../core/entry.ts";
 import { crc32 } from "../util/checksum.ts";
 import { QuorateError } from "../util/error.ts";
 import { expectEqual, expectRejects, expectTrue } from "../util/suite.ts";
 import type { SuiteCase } from "../util/suite.ts";
-import type { TransportLimits } from "./link-context.ts";
-import type { PeerMessage } from "./peer-message.ts";
-import { NO_FORMATION, RefusalCode } from "./transport.ts";
-import type { Hello, RefusalReport, Transport, TransportHandler, Verdict } from "./transport.ts";
-
-/** A transport whose reading can be held up, as the runtime needs it. */
-export type PausableTransport = Transport & { pauseReads(): void; resumeReads(): void };
-
-/** What the suite needs of an implementation. */
-export interface TransportWorld {
-  /** A transport that is not listening yet; `listen` defaults to any free address. */
-  create(limits: TransportLimits, listen?: string): PausableTransport;
-  /** Lets time pass until the condition holds; rejects, naming it, if it does not for long. */
-  until(condition: () => boolean, what: string): Promise<void>;
-}
-
-const LIMITS: TransportLimits = {
-  sendQueueBytesMax: 33_554_432,
-  frameBytesMax: 20_971_520,
-  connectionsMax: 64,
-  helloTimeoutMs: 5_000,
-  dialTimeoutMs: 3_000,
-  backoffMinMs: 2,
-  backoffMaxMs: 20,
-};
-
-/** A host that writes down everything it is told. */
-export class RecordingHost implements TransportHandler {
-  readonly id: string;
-  fields: Partial<Hello> = {};
-  verdict: (remote: Hello, dialed: string | undefined) => Verdict = () => ({ accept: true });
-  readonly connectedTo: string[] = [];
-  readonly disconnectedFrom: string[] = [];
-  readonly refusals: RefusalReport[] = [];
-  readonly problems: string[] = [];
-  readonly received: { from: string; group: number; message: PeerMessage }[] = [];
-  judged = 0;
-
-  constructor(id: string) {
-    this.id = id;
-  }
-
-  /** How often anything was called back. */
-  get calls(): number {
-    const { connectedTo, disconnectedFrom, refusals, problems, received, judged } = this;
-    const told = connectedTo.length + disconnectedFrom.length + refusals.length + problems.length;
-    return told + received.length + judged;
-  }
-
-  hello(): Hello {
-    return {
-      protocolMin: 2,
-      protocolMax: 2,
-      clusterId: "c1".repeat(16),
-      id: this.id,
-      incarnation: "1f".repeat(16),
-      address: `${this.id}:1`,
-      formation: NO_FORMATION,
-      ...this.fields,
-    };
-  }
-
-  judge(remote: Hello, dialed: string | undefined): Verdict {
-    this.judged++;
-    return this.verdict(remote, dialed);
-  }
-
-  connected(peer: string): void {
-    this.connectedTo.push(peer);
-  }
-
-  disconnected(peer: string): void {
-    this.disconnectedFrom.push(peer);
-  }
-
-  refused(report: RefusalReport): void {
-    this.refusals.push(report);
-  }
-
-  problem(address: string, reason: string): void {
-    this.problems.push(`${address}: ${reason}`);
-  }
-
-  message(from: string, group: number, message: PeerMessage): void {
-    this.received.push({ from, group, message });
-  }
-}
-
-/** A transport and its host. */
-interface Side {
-  readonly host: RecordingHost;
-  readonly transport: PausableTransport;
-}
-
-/** What a case works with; everything it opened is closed behind it. */
-class Bench {
-  readonly world: TransportWorld;
-  readonly #sides: Side[] = [];
-
-  constructor(world: TransportWorld) {
-    this.world = world;
-  }
-
-  make(id: string, limits: Partial<TransportLimits> = {}, listen?: string): Side {
-    const transport = this.world.create({ ...LIMITS, ...limits }, listen);
-    const side = { host: new RecordingHost(id), transport };
-    this.#sides.push(side);
-    return side;
-  }
-
-  async open(id: string, limits: Partial<TransportLimits> = {}, listen?: string): Promise<Side> {
-    const side = this.make(id, limits, listen);
-    await side.transport.listen(side.host);
-    return side;
-  }
-
-  /** Two sides that are connected both ways. */
-  async pair(limits: Partial<TransportLimits> = {}): Promise<{ a: Side; b: Side }> {
-    const a = await this.open("a", limits);
-    const b = await this.open("b", limits);
-    dial(a, b);
-    dial(b, a);
-    await this.until(() => isConnected(a) && isConnected(b), "both are connected");
-    return { a, b };
-  }
-
-  until(condition: () => boolean, what: string): Promise<void> {
-    return this.world.until(condition, what);
-  }
-
-  async close(): Promise<void> {
-    for (const { transport } of this.#sides) await transport.close();
-  }
-}
-
-function dial(from: Side, ...to: readonly Side[]): void {
-  from.transport.setPeers(
-    to.map((side) => ({ id: side.host.id, address: side.transport.address })),
-  );
-}
-
-function isConnected(side: Side): boolean {
-  return side.transport.status().every((peer) => peer.connected);
-}
-
-function heartbeat(round: number): PeerMessage {
-  return { type: "heartbeat", term: 1, commit: 0, round };
-}
-
-/** The rounds of the heartbeats received, in order. */
-function rounds(side: Side): number[] {
-  return side.host.received.flatMap(({ message }) =>
-    message.type === "heartbeat" ? [message.round] : [],
-  );
-}
-
-function bigBatch(index: number, payloadBytes: number): EntryBatch {
-  const payload = new Uint8Array(payloadBytes);
-  for (let at = 0; at < payloadBytes; at += 97) payload[at] = (at * 31 + index) & 0xff;
-  const entries = packEntries([{ kind: EntryKind.command, payload }]);
-  return EntryBatch.seal(entries, { term: 1, firstIndex: index, timeMs: 0, checksum: crc32 });
-}
-
-function append(...batches: readonly EntryBatch[]): PeerMessage {
-  const prevIndex = batches[0]!.firstIndex - 1;
-  const prevTerm = prevIndex === 0 ? 0 : 1;
-  return { type: "append-entries", term: 1, prevIndex, prevTerm, commit: 0, batches };
-}
-
-function batchesOf(side: Side): EntryBatch[] {
-  return side.host.received.flatMap(({ message }) =>
-    message.type === "append-entries" ? message.batches : [],
-  );
-}
+import { asking } from "./contact-suite.ts";
+import {
+  append,
+  batchesOf,
+  Bench,
+  bigBatch,
+  dial,
+  heartbeat,
+  isConnected,
+  rounds,
+} from "./transport-bench.ts";
+import type { Test, TransportWorld } from "./transport-bench.ts";
+import { RefusalCode } from "./transport.ts";
+import type { Verdict } from "./transport.ts";
 
 /** The conformance suite of the transport port; every case gets a world of its own. */
 export function transportSuite(makeWorld: () => TransportWorld): readonly SuiteCase[] {
@@ -198,10 +39,14 @@ export function transportSuite(makeWorld: () => TransportWorld): readonly SuiteC
       }
     },
   });
-  return [...connecting(test), ...refusing(test), ...sending(test), ...ending(test)];
+  return [
+    ...connecting(test),
+    ...asking(test),
+    ...refusing(test),
+    ...sending(test),
+    ...ending(test),
+  ];
 }
-
-type Test = (name: string, body: (bench: Bench) => Promise<void>) => SuiteCase;
 
 function connecting(test: Test): SuiteCase[] {
   return [
@@ -225,21 +70,21 @@ function connecting(test: Test): SuiteCase[] {
       expectEqual([a.host.judged, b.host.judged], [2, 2], "judgements");
       expectEqual(a.host.problems, []);
     }),
-    test("a judge is told whom we dialed, and of a listener nothing", async (bench) => {
+    test("a judge is told whom we dialed, and of a listener whom it meant", async (bench) => {
       const a = await bench.open("a");
       const b = await bench.open("b");
       const seen: unknown[] = [];
       for (const side of [a, b]) {
-        side.host.verdict = (remote, dialed) => {
-          seen.push([side.host.id, remote.id, dialed]);
+        side.host.verdict = (remote, dialed, target) => {
+          seen.push([side.host.id, remote.id, dialed, target]);
           return { accept: true };
         };
       }
       dial(a, b);
       await bench.until(() => isConnected(a), "a is connected");
       expectEqual(seen, [
-        ["b", "a", undefined],
-        ["a", "b", "b"],
+        ["b", "a", undefined, "b"],
+        ["a", "b", "b", undefined],
       ]);
     }),
     test("peers set before listening are dialed once it listens", async (bench) => {
@@ -305,6 +150,31 @@ function refusing(test: Test): SuiteCase[] {
       expectEqual(a.host.refusals, [{ peer: "b", by: "us", code, reason: "for a test" }]);
       expectEqual(b.host.refusals, [{ peer: "a", by: "them", code, reason: "for a test" }]);
       expectEqual(a.host.connectedTo, []);
+    }),
+    test("a removal is told with whom it concerns and since when", async (bench) => {
+      const a = await bench.open("a");
+      const b = await bench.open("b");
+      const removal = { incarnation: "2e".repeat(16), configurationIndex: 41 };
+      const refusal = { code: RefusalCode.removed, reason: "for a test", removal };
+      b.host.verdict = () => ({ accept: false, ...refusal });
+      dial(a, b);
+      await bench.until(() => a.host.refusals.length > 0, "a is refused");
+      expectEqual(a.host.refusals, [{ peer: "b", by: "them", ...refusal }]);
+      expectEqual(b.host.refusals, [{ peer: "a", by: "us", ...refusal }]);
+    }),
+    test("a peer that is turned away later is told why, and judged anew when it returns", async (bench) => {
+      const { a, b } = await bench.pair();
+      const removal = { incarnation: "2e".repeat(16), configurationIndex: 41 };
+      const refusal = { code: RefusalCode.removed, reason: "for a test", removal };
+      const { judged } = b.host;
+      b.transport.turnAway("a", refusal);
+      b.transport.turnAway("nobody", refusal);
+      await bench.until(() => a.host.refusals.length > 0, "a is told");
+      expectEqual(a.host.refusals, [{ peer: "b", by: "them", ...refusal }]);
+      expectEqual(a.host.disconnectedFrom, ["b"]);
+      expectEqual(b.host.disconnectedFrom, [], "the other direction stays");
+      await bench.until(() => b.host.judged > judged, "it has dialed again");
+      await bench.until(() => isConnected(a), "a is connected again");
     }),
     test("a refusal that ends lets the peer in", async (bench) => {
       const a = await bench.open("a");

@@ -15,6 +15,12 @@
  *   are views into a receive buffer that is never written again: they may be kept.
  * - Reconnecting is the transport's own affair: at once, then with a randomised backoff up to a
  *   bound; addresses are resolved anew at every dial, at most one look-up in flight per host.
+ * - `setContacts` is for addresses of which nobody knows yet who is behind them. Each is dialed and
+ *   asked who it is; the listener answers with its hello, judges nobody, and the connection ends
+ *   there: nothing else is ever sent over it. A contact is asked again every backoffMaxMs or so,
+ *   for as long as it is on the list, and each answer or failure is told.
+ * - `turnAway` ends what a peer has dialed and tells it why; it may dial again and is judged anew.
+ * - A peer may have several addresses: they are tried in turn, and one that works is kept.
  * - A connection that sent something and hears no sign of life for stallTimeoutMs (3 s) has ended:
  *   half-open ones are not left to TCP, which takes minutes.
  * - `setPeers` may call `disconnected` before it returns, for connections that it ends.
@@ -43,7 +49,19 @@ export interface Hello {
   readonly address: string;
   /** SHA-256 of the static member list while forming (64 hex digits), else NO_FORMATION. */
   readonly formation: string;
+  /** How it wants to become a member; `member` where it is one, or forms by a list. */
+  readonly mode: HelloMode;
+  /**
+   * The index of the newest committed configuration that it holds, or by which it was invited; 0
+   * where there is none.
+   */
+  readonly configurationIndex: number;
 }
+
+/** How an unformed member wants to become one. The order is part of the wire format. */
+export const HELLO_MODES = ["member", "join", "wait", "bootstrap"] as const;
+/** One of {@link HELLO_MODES}. */
+export type HelloMode = (typeof HELLO_MODES)[number];
 
 /** Why a peer is refused. Numbers are part of the wire format. */
 export const RefusalCode = {
@@ -55,20 +73,47 @@ export const RefusalCode = {
   self: 6,
   identity: 7,
   overloaded: 8,
+  removed: 9,
 } as const;
 export type RefusalCode = (typeof RefusalCode)[keyof typeof RefusalCode];
 
+/** What either side says before it ends a connection. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly reason: string;
+  /** Only with code `removed`: what was removed, and by which committed configuration. */
+  readonly removal?: Removal;
+}
+
+/** That a data directory is no member any more. */
+export interface Removal {
+  readonly incarnation: Incarnation;
+  /** The index of a committed configuration without it. */
+  readonly configurationIndex: number;
+}
+
 /** Whether a peer may go on, or why not. */
-export type Verdict =
-  | { readonly accept: true }
-  | { readonly accept: false; readonly code: RefusalCode; readonly reason: string };
+export type Verdict = { readonly accept: true } | ({ readonly accept: false } & Refusal);
+
+/** What a verdict says to the other side. */
+export function refusalOf(verdict: { readonly accept: false } & Refusal): Refusal {
+  const { accept: _, ...refusal } = verdict;
+  return refusal;
+}
 
 /** The host's side of the transport. None of these may throw or block. */
 export interface TransportHandler {
   /** What to say of ourselves now. */
   hello(): Hello;
-  /** Judges the other side; `dialed` is the peer that we meant to reach, if we dialed. */
-  judge(remote: Hello, dialed: MemberId | undefined): Verdict;
+  /**
+   * Judges the other side. `dialed` is the peer that we meant to reach, if we dialed; `target` is
+   * whom the other one meant to reach, if it did.
+   */
+  judge(remote: Hello, dialed: MemberId | undefined, target?: MemberId): Verdict;
+  /** A contact has said who it is. */
+  contacted(address: string, remote: Hello): void;
+  /** A contact could not be reached, or did not answer as it should. */
+  contactFailed(address: string, reason: string): void;
   /** Our connection to `peer` is open: what is sent now can arrive. */
   connected(peer: MemberId, remote: Hello): void;
   /** Our connection to `peer` has ended. */
@@ -87,6 +132,8 @@ export interface RefusalReport {
   readonly by: "us" | "them";
   readonly code: RefusalCode;
   readonly reason: string;
+  /** Only with code `removed`. */
+  readonly removal?: Removal;
 }
 
 /** A peer to keep a connection to. */
@@ -94,6 +141,8 @@ export interface PeerAddress {
   readonly id: MemberId;
   /** `host:port`; IPv6 hosts in brackets. */
   readonly address: string;
+  /** Where else it may be, tried in turn where the first one does not lead to it. */
+  readonly others?: readonly string[];
 }
 
 /** The connection to one peer, for status pages. */
@@ -115,8 +164,12 @@ export interface Transport {
   readonly address: string;
   /** Whom to be connected to, oneself excluded; replaces the earlier list. */
   setPeers(peers: readonly PeerAddress[]): void;
+  /** Whom to ask who they are; replaces the earlier list. */
+  setContacts(addresses: readonly string[]): void;
   send(to: MemberId, group: number, message: PeerMessage): boolean;
   flush(): void;
+  /** Ends the connection that `peer` has dialed, if there is one, and tells it why. */
+  turnAway(peer: MemberId, refusal: Refusal): void;
   status(): readonly PeerTransportStatus[];
   close(): Promise<void>;
 }

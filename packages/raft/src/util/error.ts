@@ -33,6 +33,9 @@ export type ErrorCode =
   | "PEER_REFUSED"
   | "VERSION_UNSUPPORTED"
   | "HISTORY_COMPACTED"
+  | "JOIN_FAILED"
+  | "CLUSTER_EXISTS"
+  | "REMOVED"
   | "REPLICA_FAILED";
 
 /** What a code means to a caller, to HTTP and to a shell. */
@@ -201,6 +204,27 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
     httpStatus: 410,
     exitCode: 2,
     text: "The log no longer holds what was asked for; `firstIndex` says where it begins.",
+  },
+  JOIN_FAILED: {
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 503,
+    exitCode: 7,
+    text: "No member could be joined until the deadline; the message says what each contact said.",
+  },
+  CLUSTER_EXISTS: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 409,
+    exitCode: 7,
+    text: "A new cluster was to be made, but there is one that this member belongs to or may join.",
+  },
+  REMOVED: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 410,
+    exitCode: 6,
+    text: "This data directory is no member of its cluster any more, and never will be again.",
   },
   REPLICA_FAILED: {
     retryable: false,

@@ -142,7 +142,9 @@ function aboutLog(evidence: Evidence): Finding[] {
   }
   if (log?.refusal !== undefined) return [refused(log, log.refusal)];
   const findings = log === undefined ? [] : aboutTail(log);
-  const isEmpty = log === undefined || groupOf(log)?.lastIndex === undefined;
+  // Who was invited holds no entry before its first append, but a record that its log has begun.
+  const isInvited = identity?.invitedBy !== undefined && (log?.files.length ?? 0) > 0;
+  const isEmpty = !isInvited && (log === undefined || groupOf(log)?.lastIndex === undefined);
   if (isEmpty && (identity?.state === "formed" || identity?.state === "recovering")) {
     const what =
       log === undefined || log.files.length === 0 ? "is missing or empty" : "holds no entry";
