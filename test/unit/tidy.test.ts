@@ -87,6 +87,21 @@ test("the server does not reach into the library's files, and nothing imports a 
   expect(wrong).toEqual([]);
 });
 
+test("the typed client imports nothing but its own files, since it runs in browsers", () => {
+  const folder = "packages/server/src/client/";
+  const wrong: string[] = [];
+  for (const path of production.filter((p) => p.startsWith(folder))) {
+    const types = read(path).match(/import type [^;]*;/g) ?? [];
+    for (const target of importsOf(path)) {
+      if (/^\.\/[a-z-]+\.ts$/.test(target)) continue;
+      // What only has a type is gone when it runs.
+      if (types.some((line) => line.includes(`"${target}"`))) continue;
+      wrong.push(`${path} imports ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
 const BANNED_IN_CORE: ReadonlyArray<readonly [RegExp, string]> = [
   [/\bDate\b/, "time comes in as nowMs"],
   [/\bperformance\b/, "time comes in as nowMs"],

@@ -46,6 +46,7 @@ export async function startMember(
 ): Promise<RunningMember> {
   const machine = new KvMachine();
   let isClosing = false;
+  let leader: string | undefined;
   let replica: Replica<KvCommand, KvQuery> | undefined;
   const app = createHttpApp({
     replica: () => assertOpen(replica),
@@ -56,6 +57,7 @@ export async function startMember(
     valueBytesMax: config.valueBytesMax,
     connectionsMax: config.httpConnectionsMax,
     isClosing: () => isClosing,
+    identity: () => ({ id: config.id, leader }),
   });
   const close = async (): Promise<void> => {
     isClosing = true;
@@ -66,6 +68,7 @@ export async function startMember(
     await app.ready();
     replica = await openReplica<KvCommand, KvQuery>(replicaOptions(config, machine));
     replica.onAny((event) => listener.event(event));
+    replica.leadership.watch((state) => (leader = state.leader));
     await listenHttp(app, config.http);
     return { replica, http: listeningAt(app), close };
   } catch (error) {

@@ -1,15 +1,15 @@
 /**
- * Asking members over HTTP, with fail-over.
+ * The client of every command that asks members: the one of `quorate-server/client`, with what the
+ * flags say, and its errors as exit codes.
  *
- * A request goes from endpoint to endpoint until one answers. A write is sent again only where it
- * is certain that it had no effect: the connection was refused, or the answer says `not-done`. A
- * write whose connection broke is an unknown outcome, and is told as that instead of being
- * repeated. While members answer that there is no leader, the round is repeated until time is up.
+ * A command asks the endpoints in their order, and fails at once where none can be connected to:
+ * somebody waits in front of it. Everything else, above all when a write may be sent again, is as
+ * for any user of the client.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { QuorateError } from "quorate";
+import { ClientError, connect } from "../client/index.ts";
+import type { KvClient } from "../client/index.ts";
 import { rowOf } from "../http/http-error.ts";
-import type { ErrorBody } from "../http/http-error.ts";
 import { CommandFailed } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -19,26 +19,13 @@ export interface ClientFlags {
   readonly timeout: number;
   readonly json?: boolean;
   readonly local?: boolean;
-  readonly consistency?: string;
+  readonly consistency?: "linearizable" | "lease" | "local";
   readonly maxStaleness?: number;
   readonly ifRevision?: number;
   readonly ifAbsent?: boolean;
+  readonly idempotencyKey?: string;
   readonly after?: string;
   readonly limit?: number;
-}
-
-/** What is asked of whichever member answers. */
-export interface ClientRequest {
-  readonly method: "GET" | "PUT" | "DELETE" | "POST";
-  readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
-}
-
-/** An answer with a status below 400. */
-export interface ClientAnswer {
-  readonly headers: Headers;
-  readonly body: Uint8Array;
 }
 
 /** Where `quorate dev` serves. */
@@ -46,134 +33,47 @@ export const DEV_ENDPOINTS: readonly string[] = [10_091, 10_092, 10_093].map(
   (port) => `http://127.0.0.1:${port}`,
 );
 
-const RETRY_PAUSE_MS = 100;
-
 /** The endpoints of a command: those of the flag, of QUORATE_ENDPOINT, or of `quorate dev`. */
 export function endpointsOf(flags: ClientFlags, env: Terminal["env"]): readonly string[] {
   const given = flags.endpoint ?? env["QUORATE_ENDPOINT"] ?? "";
-  if (given === "") return DEV_ENDPOINTS;
-  return given.split(",").map((text) => {
-    const url = /^https?:\/\//.test(text) ? text : `http://${text}`;
-    if (text !== "" && URL.canParse(url)) {
-      const { origin, pathname, search, username } = new URL(url);
-      if (pathname === "/" && search === "" && username === "") return origin;
-    }
-    const want = "want http://host:port, several separated by commas";
-    throw new QuorateError(
-      "OPTION_INVALID",
-      `--endpoint ${JSON.stringify(text)} is no endpoint: ${want}`,
-    );
-  });
+  return given === "" ? DEV_ENDPOINTS : given.split(",");
 }
 
-/** Asks until it is answered; throws {@link CommandFailed} with the exit code of the error. */
-export async function ask(
-  request: ClientRequest,
-  endpoints: readonly string[],
-  timeoutMs: number,
-): Promise<ClientAnswer> {
-  const deadlineMs = performance.now() + timeoutMs;
-  for (;;) {
-    let again = false;
-    let last: Attempt | undefined;
-    for (const [i, endpoint] of endpoints.entries()) {
-      const nowMs = performance.now();
-      // A member that hangs must leave a read the time to be asked elsewhere.
-      const shares = request.method === "GET" ? endpoints.length - i : 1;
-      const attempt = await tryOne(request, endpoint, nowMs + (deadlineMs - nowMs) / shares);
-      if (attempt.type === "answer") return attempt;
-      const isWorse = attempt.type === "refused" && last !== undefined;
-      if (!isWorse) last = attempt;
-      if (!mayGoOn(request, attempt)) throw failureOf(attempt, request);
-      again ||= attempt.type === "error" && attempt.error.retryable;
-    }
-    if (!again || performance.now() + RETRY_PAUSE_MS >= deadlineMs) {
-      if (last?.type === "error") throw failureOf(last, request);
-      const where = endpoints.join(", ");
-      throw new CommandFailed(4, `no member can be reached at ${where}; is the cluster running?`);
-    }
-    await sleep(RETRY_PAUSE_MS);
-  }
-}
-
-type Attempt =
-  | ({ readonly type: "answer" } & ClientAnswer)
-  | { readonly type: "error"; readonly status: number; readonly error: ErrorBody }
-  /** No connection came about: nothing was sent. */
-  | { readonly type: "refused" }
-  /** The connection broke or time ran out: it may have been received. */
-  | { readonly type: "lost"; readonly reason: string };
-
-async function tryOne(
-  { method, path, headers, body }: ClientRequest,
-  endpoint: string,
-  deadlineMs: number,
-): Promise<Attempt> {
-  const leftMs = Math.max(1, Math.ceil(deadlineMs - performance.now()));
-  const separator = path.includes("?") ? "&" : "?";
-  const bounded = /^\/(kv|leader)/.test(path) ? `${path}${separator}timeoutMs=${leftMs}` : path;
+/** The client of a command. Throws where an endpoint is none. */
+export function clientOf(flags: ClientFlags, { env }: Terminal): KvClient {
   try {
-    const response = await fetch(endpoint + bounded, {
-      method,
-      headers: headers ?? {},
-      ...(body === undefined ? {} : { body: body as Uint8Array<ArrayBuffer> }),
-      redirect: "error",
-      // The member keeps the deadline; this is for one that does not answer at all.
-      signal: AbortSignal.timeout(leftMs + 500),
+    return connect({
+      endpoints: endpointsOf(flags, env),
+      timeoutMs: flags.timeout,
+      attemptTimeoutMs: flags.timeout,
+      whenUnreachable: "fail",
+      order: "given",
     });
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    if (response.ok) return { type: "answer", headers: response.headers, body: bytes };
-    return { type: "error", status: response.status, error: errorIn(bytes, response.status) };
-  } catch (error) {
-    const { name, cause } = error as Error & {
-      readonly cause?: { readonly code?: string; readonly message?: string };
-    };
-    if (cause?.message === "bad port") {
-      throw new CommandFailed(2, `${endpoint}: fetch refuses this port; serve HTTP on another one`);
-    }
-    const code = cause?.code ?? name;
-    if (NOT_CONNECTED.has(code)) return { type: "refused" };
-    const reason = name === "TimeoutError" ? "no answer in time" : `the connection broke (${code})`;
-    return { type: "lost", reason };
+  } catch (cause) {
+    if (!ClientError.is(cause)) throw cause;
+    const more = "several are separated by commas";
+    throw new QuorateError("OPTION_INVALID", `--endpoint: ${cause.message}; ${more}`, { cause });
   }
 }
 
-/** Failures to connect: the request certainly never left. */
-const NOT_CONNECTED: ReadonlySet<string> = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "EHOSTDOWN",
-  "UND_ERR_CONNECT_TIMEOUT",
-]);
-
-/** Whether another endpoint may be asked after this. */
-function mayGoOn({ method }: ClientRequest, attempt: Attempt): boolean {
-  if (attempt.type === "refused") return true;
-  if (attempt.type === "lost") return method === "GET";
-  if (attempt.type !== "error" || attempt.status < 500) return false;
-  return method === "GET" || attempt.error.outcome === "not-done";
-}
-
-function failureOf(attempt: Attempt, { method }: ClientRequest): CommandFailed {
-  if (attempt.type === "error") {
-    const exitCode = rowOf(attempt.error.code)?.exitCode ?? 1;
-    return new CommandFailed(exitCode, `${attempt.error.message} (${attempt.error.code})`);
-  }
-  const reason = attempt.type === "lost" ? attempt.reason : "no member can be reached";
-  if (method === "GET") return new CommandFailed(4, reason);
-  return new CommandFailed(5, `${reason}; the write may have happened or may yet`);
-}
-
-function errorIn(bytes: Uint8Array, status: number): ErrorBody {
+/** What a call of the client came to; its errors end the command with their exit code. */
+export async function told<T>(call: Promise<T>, { endpoints }: KvClient): Promise<T> {
   try {
-    const { error } = JSON.parse(new TextDecoder().decode(bytes)) as { error?: ErrorBody };
-    if (typeof error?.code === "string" && typeof error.message === "string") return error;
-  } catch {
-    // not JSON: whoever answered is no member
+    return await call;
+  } catch (error) {
+    throw asFailure(error, endpoints);
   }
-  const message = `status ${status} from something that is no member of ours`;
-  return { code: "INTERNAL", message, retryable: false, outcome: "unknown" };
+}
+
+/** An error of the client as the end of a command; other errors as they are. */
+export function asFailure(error: unknown, endpoints: readonly string[]): Error {
+  if (!ClientError.is(error)) return error instanceof Error ? error : new Error(String(error));
+  const { code, outcome, message } = error;
+  if (code === "UNREACHABLE") {
+    const where = endpoints.join(", ");
+    return new CommandFailed(4, `no member can be reached at ${where}; is the cluster running?`);
+  }
+  const row = rowOf(code);
+  const exitCode = outcome === "unknown" && row?.outcome !== "unknown" ? 5 : (row?.exitCode ?? 1);
+  return new CommandFailed(exitCode, `${message} (${code})`);
 }

@@ -1,10 +1,12 @@
 /**
- * put, get, delete and list. Keys travel as `/kv?key=`, which reaches every key.
+ * put, get, delete and list, on the client of the package.
  */
 import { readFile } from "node:fs/promises";
 import { QuorateError } from "quorate";
-import { ask, endpointsOf } from "./client.ts";
-import type { ClientAnswer, ClientFlags } from "./client.ts";
+import type { ClientReadOptions } from "../client/index.ts";
+import { clientOf, told } from "./client.ts";
+import type { ClientFlags } from "./client.ts";
+import { CommandFailed } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A key and the flags of the command. */
@@ -14,7 +16,6 @@ export interface KeyCommand {
 }
 
 const STDIN_BYTES_MAX = 16_777_216;
-const PAGE = 1_000;
 
 /** `quorate put <key> <value>` */
 export async function runPut(
@@ -25,42 +26,40 @@ export async function runPut(
     throw new QuorateError("OPTION_INVALID", "--if-absent and --if-revision exclude each other");
   }
   const body = await valueOf(value, terminal);
-  const headers = flags.ifAbsent === true ? { "if-none-match": "*" } : ifMatch(flags);
-  const endpoints = endpointsOf(flags, terminal.env);
-  const request = { method: "PUT", path: pathOf(key), headers, body } as const;
-  const answer = jsonIn(await ask(request, endpoints, flags.timeout));
-  if (flags.json === true) return printJson(terminal, answer);
-  const word = answer["created"] === true ? "created" : "replaced";
-  terminal.stdout.write(`${word} at revision ${String(answer["revision"])}\n`);
+  const client = clientOf(flags, terminal);
+  const { ifAbsent, ifRevision, idempotencyKey } = flags;
+  const wish = client.put(key, body, { ifAbsent, ifRevision, idempotencyKey });
+  const result = await told(wish, client);
+  if (flags.json === true) return printJson(terminal, result);
+  const word = result.created ? "created" : "replaced";
+  terminal.stdout.write(`${word} at revision ${result.revision}\n`);
 }
 
 /** `quorate get <key>` */
 export async function runGet({ key, flags }: KeyCommand, terminal: Terminal): Promise<void> {
-  const query = freshness(flags, new URLSearchParams({ key }));
-  const path = `/kv?${query.toString()}`;
-  const endpoints = endpointsOf(flags, terminal.env);
-  const { headers, body } = await ask({ method: "GET", path }, endpoints, flags.timeout);
-  if (flags.json === true) {
-    const revision = Number(headers.get("x-quorate-revision"));
-    return printJson(terminal, {
-      key,
-      revision,
-      valueBase64: Buffer.from(body).toString("base64"),
-    });
+  const client = clientOf(flags, terminal);
+  const item = await told(client.get(key, freshness(flags)), client);
+  if (item === undefined) {
+    throw new CommandFailed(3, `the key ${JSON.stringify(key)} is absent (KEY_NOT_FOUND)`);
   }
-  terminal.stdout.write(body);
+  const { value, revision } = item;
+  if (flags.json === true) {
+    const valueBase64 = Buffer.from(value).toString("base64");
+    return printJson(terminal, { key, revision, valueBase64 });
+  }
+  terminal.stdout.write(value);
   // The bytes and nothing else, unless a person would have the prompt behind them.
-  if (terminal.stdout.isTTY === true && body.at(-1) !== 10) terminal.stdout.write("\n");
+  if (terminal.stdout.isTTY === true && value.at(-1) !== 10) terminal.stdout.write("\n");
 }
 
 /** `quorate delete <key>` */
 export async function runDelete({ key, flags }: KeyCommand, terminal: Terminal): Promise<void> {
-  const endpoints = endpointsOf(flags, terminal.env);
-  const request = { method: "DELETE", path: pathOf(key), headers: ifMatch(flags) } as const;
-  const answer = jsonIn(await ask(request, endpoints, flags.timeout));
-  if (flags.json === true) return printJson(terminal, answer);
-  const word = answer["deleted"] === true ? "deleted" : "was absent";
-  terminal.stdout.write(`${word} at revision ${String(answer["revision"])}\n`);
+  const client = clientOf(flags, terminal);
+  const { ifRevision, idempotencyKey } = flags;
+  const result = await told(client.delete(key, { ifRevision, idempotencyKey }), client);
+  if (flags.json === true) return printJson(terminal, result);
+  const word = result.deleted ? "deleted" : "was absent";
+  terminal.stdout.write(`${word} at revision ${result.revision}\n`);
 }
 
 /** `quorate list [prefix]`: page by page until the end or the limit. */
@@ -68,40 +67,26 @@ export async function runList(
   { prefix, flags }: { readonly prefix: string; readonly flags: ClientFlags },
   terminal: Terminal,
 ): Promise<void> {
-  const endpoints = endpointsOf(flags, terminal.env);
-  let after = flags.after;
-  let left = flags.limit ?? Number.POSITIVE_INFINITY;
-  while (left > 0) {
-    const query = new URLSearchParams({ prefix, limit: String(Math.min(left, PAGE)) });
-    if (after !== undefined) query.set("after", after);
-    freshness(flags, query);
-    const request = { method: "GET", path: `/kv?${query.toString()}` } as const;
-    const page = jsonIn(await ask(request, endpoints, flags.timeout));
-    const items = page["items"] as readonly { readonly key: string }[];
-    for (const item of items) {
+  const client = clientOf(flags, terminal);
+  const { after, limit } = flags;
+  const write = async (): Promise<void> => {
+    for await (const item of client.list({ prefix, after, limit, ...freshness(flags) })) {
       terminal.stdout.write(`${flags.json === true ? JSON.stringify(item) : item.key}\n`);
     }
-    left -= items.length;
-    const next = page["next"] as string | null;
-    if (next === null) return;
-    after = next;
+  };
+  await told(write(), client);
+}
+
+/** Says how fresh the answer is to be; what else goes together is for the member to judge. */
+function freshness({ local, consistency, maxStaleness }: ClientFlags): ClientReadOptions {
+  if (local === true && consistency !== undefined && consistency !== "local") {
+    const what = `--local with --consistency ${consistency}`;
+    throw new QuorateError("OPTION_INVALID", `${what} is a contradiction`);
   }
-}
-
-/** Says how fresh the answer is to be; what goes together is for the member to judge. */
-function freshness(flags: ClientFlags, query: URLSearchParams): URLSearchParams {
-  if (flags.local === true) query.set("local", "true");
-  if (flags.consistency !== undefined) query.set("consistency", flags.consistency);
-  if (flags.maxStaleness !== undefined) query.set("maxStalenessMs", String(flags.maxStaleness));
-  return query;
-}
-
-function pathOf(key: string): string {
-  return `/kv?${new URLSearchParams({ key }).toString()}`;
-}
-
-function ifMatch({ ifRevision }: ClientFlags): Record<string, string> {
-  return ifRevision === undefined ? {} : { "if-match": `"${ifRevision}"` };
+  return {
+    consistency: local === true ? "local" : consistency,
+    maxStalenessMs: maxStaleness,
+  };
 }
 
 async function valueOf(value: string, { stdin }: Terminal): Promise<Uint8Array> {
@@ -125,10 +110,6 @@ async function valueOf(value: string, { stdin }: Terminal): Promise<Uint8Array> 
     }
   }
   return Buffer.concat(chunks);
-}
-
-function jsonIn({ body }: ClientAnswer): Record<string, unknown> {
-  return JSON.parse(new TextDecoder().decode(body)) as Record<string, unknown>;
 }
 
 function printJson(terminal: Terminal, value: unknown): void {

@@ -109,6 +109,7 @@ function addKeyCommands(program: Command, terminal: Terminal): void {
       integer(1, Number.MAX_SAFE_INTEGER),
     )
     .option("--if-absent", "only if the key is absent")
+    .option("--idempotency-key <key>", IDEMPOTENCY_TEXT)
     .addHelpText("after", PUT_EXAMPLES)
     .action(async (key: string, value: string, flags: ClientFlags) => {
       await (await commands()).runPut({ key, value, flags }, terminal);
@@ -124,6 +125,7 @@ function addKeyCommands(program: Command, terminal: Terminal): void {
   });
   clientCommand(program, "delete <key>", "Remove a key.")
     .option("--if-revision <number>", "only this revision", integer(1, Number.MAX_SAFE_INTEGER))
+    .option("--idempotency-key <key>", IDEMPOTENCY_TEXT)
     .action(async (key: string, flags: ClientFlags) => {
       await (await commands()).runDelete({ key, flags }, terminal);
     });
@@ -187,6 +189,9 @@ function freshnessOptions(command: Command): Command {
 const ENDPOINT_TEXT =
   "members to ask, separated by commas; the next where one cannot be reached " +
   "(or QUORATE_ENDPOINT; default: the three of `quorate dev`)";
+
+const IDEMPOTENCY_TEXT =
+  "names the write, so that running the command again does not write again (default: drawn)";
 
 function integer(min: number, max: number): (text: string) => number {
   return (text) => {

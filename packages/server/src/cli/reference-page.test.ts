@@ -6,19 +6,21 @@ import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { runCli } from "./program.ts";
 
-const COMMANDS = ["start", "dev", "put", "get", "delete", "list", "status"];
+const COMMANDS = ["start", "dev", "put", "get", "delete", "list", "status", "transfer"];
 
 const HEAD = `# Command line
 
 \`quorate\` comes with the package \`quorate-server\`. \`start\` and \`dev\` run members; the
 others talk to running ones over HTTP.
 
-- A client command asks the endpoints in their order until one answers. A *read* is repeated on
-  the next endpoint after any failure. A *write* is repeated only where it is certain that it had
-  no effect: the connection was refused, or the answer says \`not-done\`. A write whose connection
-  broke ends with exit code 5: it may have happened or may yet.
-- While members answer that there is no leader, the round is repeated until \`--timeout\` has
-  passed.
+- A client command asks the endpoints in their order until one answers. A *read* or a *write of a
+  key* is sent to the next endpoint after any failure, round after round, until \`--timeout\` has
+  passed. A write has a name, its idempotency key, and happens once however often it is sent. Where
+  nobody could say what became of it, the command ends with exit code 5: it may have happened or
+  may yet. Run it again with the same \`--idempotency-key\`, within a minute, and it happens once.
+- Other changes, such as \`transfer\`, are sent again only where it is certain that they had no
+  effect: the connection was refused, or the answer says \`not-done\`.
+- Where no endpoint can be connected to, a command fails at once.
 - \`get\` writes the bytes of the value and nothing else; in a terminal, and only there, it adds a
   line end where the value has none.
 - Colours appear in a terminal only, and not where \`NO_COLOR\` is set.

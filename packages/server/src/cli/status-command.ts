@@ -1,25 +1,12 @@
 /**
  * `quorate status`: every endpoint asked at once, one line each.
  */
-import { ask, DEV_ENDPOINTS, endpointsOf } from "./client.ts";
+import { ClientError } from "../client/index.ts";
+import type { EndpointStatus, StatusPage } from "../client/index.ts";
+import { asFailure, clientOf, DEV_ENDPOINTS, endpointsOf } from "./client.ts";
 import type { ClientFlags } from "./client.ts";
 import { alignRows, CommandFailed, failureOf, stylesOf } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** The parts of `/status` that are shown. */
-interface StatusPage {
-  readonly cluster: { readonly term: number; readonly state: string };
-  readonly log: { readonly length: number; readonly commitIndex: number };
-  readonly member: {
-    readonly id: string;
-    readonly state: string;
-    readonly version: string;
-    readonly uptime: string;
-  };
-  readonly leader: { readonly id: string } | null;
-  readonly applied: number;
-  readonly store: { readonly keys: number };
-}
 
 type Row = { readonly endpoint: string } & (
   | { readonly status: StatusPage }
@@ -29,7 +16,8 @@ type Row = { readonly endpoint: string } & (
 /** Shows all members; fails with exit code 4 where no endpoint knows a leader. */
 export async function runStatus(flags: ClientFlags, terminal: Terminal): Promise<void> {
   const endpoints = endpointsOf(flags, terminal.env);
-  const all = await Promise.all(endpoints.map((endpoint) => statusOf(endpoint, flags.timeout)));
+  const client = clientOf(flags, terminal);
+  const all = (await client.statusOfAll()).map(rowOf);
   const rows = endpoints === DEV_ENDPOINTS ? withoutStrangers(all) : all;
   const text = flags.json === true ? `${JSON.stringify(rows, null, 2)}\n` : table(rows, terminal);
   terminal.stdout.write(text);
@@ -39,22 +27,19 @@ export async function runStatus(flags: ClientFlags, terminal: Terminal): Promise
   }
 }
 
-async function statusOf(endpoint: string, timeoutMs: number): Promise<Row> {
-  try {
-    const { body } = await ask({ method: "GET", path: "/status" }, [endpoint], timeoutMs);
-    return { endpoint, status: JSON.parse(new TextDecoder().decode(body)) as StatusPage };
-  } catch (error) {
-    const { message } = failureOf(error);
-    return { endpoint, problem: message.startsWith("no member") ? "cannot be reached" : message };
+function rowOf(one: EndpointStatus): Row {
+  if ("status" in one) return one;
+  const { endpoint, error } = one;
+  if (ClientError.is(error) && error.code === "UNREACHABLE") {
+    return { endpoint, problem: "cannot be reached" };
   }
+  return { endpoint, problem: failureOf(asFailure(error, [endpoint])).message };
 }
 
 /** Nobody said that there are three: a cluster of one need not show two that are missing. */
 function withoutStrangers(rows: readonly Row[]): readonly Row[] {
   const reached = rows.filter((row) => "status" in row);
-  const members = reached.flatMap(
-    (row) => (row.status as StatusPage & { members: { address: string }[] }).members,
-  );
+  const members = reached.flatMap((row) => row.status.members);
   const alone = reached.length > 0 && new Set(members.map((m) => m.address)).size <= 1;
   return alone ? reached : rows;
 }

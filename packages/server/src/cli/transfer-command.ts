@@ -1,7 +1,7 @@
 /**
  * `quorate transfer [id]`: has leadership moved, and says who leads then.
  */
-import { ask, endpointsOf } from "./client.ts";
+import { clientOf, told } from "./client.ts";
 import type { ClientFlags } from "./client.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -10,10 +10,8 @@ export async function runTransfer(
   { id, flags }: { readonly id: string | undefined; readonly flags: ClientFlags },
   terminal: Terminal,
 ): Promise<void> {
-  const path = `/leader/transfer${id === undefined ? "" : `?to=${encodeURIComponent(id)}`}`;
-  const endpoints = endpointsOf(flags, terminal.env);
-  const { body } = await ask({ method: "POST", path }, endpoints, flags.timeout);
-  const { leader } = JSON.parse(new TextDecoder().decode(body)) as { readonly leader: string };
+  const client = clientOf(flags, terminal);
+  const leader = await told(client.transfer(id), client);
   const text = flags.json === true ? JSON.stringify({ leader }) : `${leader} leads`;
   terminal.stdout.write(`${text}\n`);
 }

@@ -29,6 +29,8 @@ export interface HttpAppOptions {
   readonly storeSize: () => StoreSize;
   /** Monotonic time in ms. */
   readonly nowMs: () => number;
+  /** This member and who leads as it knows: said with every answer, so that clients learn it. */
+  readonly identity?: () => { readonly id: string; readonly leader: string | undefined };
   /** Whether the member closes: then every answer is the last of its connection. */
   readonly isClosing?: () => boolean;
   /** Told of every error that is no fault of the client. */
@@ -72,6 +74,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   app.addHook("onRequest", beforeRequest);
   app.addHook("onSend", (_request, reply, _payload, done) => {
     if (options.isClosing?.() === true) reply.header("connection", "close");
+    if (options.identity !== undefined) sayWho(reply, options.identity());
     done();
   });
   app.setErrorHandler(handleError);
@@ -109,6 +112,14 @@ export function listeningAt(app: FastifyInstance): string {
   if (address === null || typeof address === "string") return "";
   const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
   return `${host}:${address.port}`;
+}
+
+function sayWho(
+  reply: FastifyReply,
+  { id, leader }: { id: string; leader: string | undefined },
+): void {
+  reply.header("x-quorate-member", id);
+  if (leader !== undefined) reply.header("x-quorate-leader", leader);
 }
 
 /** Requests that wait for their answers: with pipelining a connection may have several. */
