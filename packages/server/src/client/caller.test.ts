@@ -201,7 +201,7 @@ describe("a call without a name", () => {
     expect(await clientOn(network, "abc").transfer("n2")).toBe("n2");
     for (const reaction of ["break", UNKNOWN] as const) {
       const doubtful = new FakeNetwork().on("a", reaction).on("b", { put: 1 });
-      const error = await endOf(clientOn(doubtful, "ab").transfer());
+      const error = await endOf(clientOn(doubtful, "ab").transfer("n2"));
       expect([error.code, error.outcome]).toEqual(["OUTCOME_UNKNOWN", "unknown"]);
       expect(doubtful.order).toBe("a");
     }

@@ -85,8 +85,8 @@ export interface KvClient {
    * Gives a key a value, once.
    *
    * @throws ClientError PRECONDITION_FAILED with `revision`; KEY_INVALID, VALUE_TOO_LARGE and other
-   * refusals; NO_LEADER, TIMEOUT, OVERLOADED, UNREACHABLE (not done); OUTCOME_UNKNOWN where time was
-   * up before anybody could say.
+   * refusals; NO_LEADER, TIMEOUT, OVERLOADED, UNREACHABLE (not done); OUTCOME_UNKNOWN where time
+   * was up before anybody could say.
    * @example
    * ```ts
    * await kv.put("greeting", "hello");
