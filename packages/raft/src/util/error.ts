@@ -26,6 +26,8 @@ export type ErrorCode =
   | "DISK_FULL"
   | "STORAGE_FAILED"
   | "LOG_DAMAGED"
+  | "SNAPSHOT_DAMAGED"
+  | "SNAPSHOT_FAILED"
   | "FORMAT_UNSUPPORTED"
   | "DATA_DIR_LOCKED"
   | "DATA_DIR_INVALID"
@@ -155,6 +157,20 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
     httpStatus: 500,
     exitCode: 6,
     text: "The log is damaged below what was known durable; nothing was changed or cut.",
+  },
+  SNAPSHOT_DAMAGED: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 500,
+    exitCode: 6,
+    text: "A snapshot is damaged, and there is no older one with the log that follows it.",
+  },
+  SNAPSHOT_FAILED: {
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 500,
+    exitCode: 1,
+    text: "A snapshot could not be taken; what was there before is as it was.",
   },
   FORMAT_UNSUPPORTED: {
     retryable: false,
