@@ -47,6 +47,8 @@ export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
     followers: [],
     connections: [],
     log: { state: "ok" } as unknown as ReplicaStatus["log"],
+    storage: { state: "ok", stalledForMs: undefined, stalls: 0 },
+    health: { state: "ok", forMs: 0, yields: 0 },
     recovery: { tornBytes: 0, rewrittenBytes: 0, records: 0, elapsedMs: 1 },
     pendingWrites: 0,
     pendingReads: 0,

@@ -19,6 +19,7 @@ export type {
   CallOptions,
   CloseOptions,
   FollowerStatus,
+  HealthSummary,
   HostEvent,
   JoinStart,
   Leadership,
@@ -34,6 +35,7 @@ export type {
   ReplicaStatus,
   StartOptions,
   StaticMember,
+  StorageStatus,
   TransferOptions,
   TransferProgress,
   WhileLeaderOptions,
@@ -46,6 +48,7 @@ export type { CodeRow, ErrorCode, Outcome, QuorateErrorOptions } from "./util/er
 export { LIMITS } from "./runtime/limits.ts";
 export type { Configuration, Incarnation, Member, MemberId } from "./core/configuration.ts";
 export type { PeerStatus } from "./core/contract.ts";
+export type { Health } from "./core/health-watch.ts";
 export type { CoreEvent, Role } from "./core/output.ts";
 export type { LogStatus, RecoveryReport } from "./log/log.ts";
 export type {

@@ -146,7 +146,12 @@ function leaseHolder(): Solo {
   const term = core.leads(["n2"]);
   core.hears("n2", ackOf(term, core.raft.status().lastIndex));
   core.waits(150);
-  core.hears("n2", { type: "heartbeat-response", term, round: core.newest("heartbeat").round });
+  core.hears("n2", {
+    type: "heartbeat-response",
+    term,
+    round: core.newest("heartbeat").round,
+    health: "ok",
+  });
   core.raft.readIndex(core.nowMs, 0, true);
   core.act();
   assert.equal(core.reads.splice(0).length, 1, "the lease is held");

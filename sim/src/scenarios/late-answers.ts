@@ -145,7 +145,7 @@ function lateReadIndex(): void {
 function lateHeartbeatAnswer(): void {
   const core = new Solo({ members: 3 });
   const term = readyLeader(core);
-  const answer = { type: "heartbeat-response", term, round: 0 } as const;
+  const answer = { type: "heartbeat-response", term, round: 0, health: "ok" } as const;
   core.raft.readIndex(core.nowMs, 1);
   core.act();
   assert.equal(core.newest("heartbeat").round, 1);
@@ -163,13 +163,13 @@ function readBehindTheRound(): void {
   core.act();
   core.raft.readIndex(core.nowMs, 2);
   core.act();
-  core.hears("n2", { type: "heartbeat-response", term, round: 1 });
+  core.hears("n2", { type: "heartbeat-response", term, round: 1, health: "ok" });
   assert.deepEqual(
     core.reads.map(({ context }) => context),
     [1],
     "a read was answered by a round that was sent before it arrived",
   );
-  core.hears("n2", { type: "heartbeat-response", term, round: 2 });
+  core.hears("n2", { type: "heartbeat-response", term, round: 2, health: "ok" });
   assert.equal(core.reads.length, 2);
 }
 

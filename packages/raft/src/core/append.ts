@@ -10,12 +10,16 @@
  * `verifiedIndex` is how far the log is known to equal that of this term's leader; the commit index
  * follows the leader's word only up to there, also where it comes with a heartbeat.
  *
+ * A member without space (health.ts) takes only what is essential: at the first entry of another
+ * kind it acts as if the message had ended before. The leader holds back what it does not take.
+ *
  * An acknowledgement says what is *durable*: it waits for the output that makes it so. A refusal
  * and the answer to a heartbeat promise nothing and leave at once.
  */
 import { commitAsFollower } from "./commit.ts";
 import type { MemberId } from "./configuration.ts";
 import type { EntryBatch } from "./entry.ts";
+import { isEssential } from "./entry.ts";
 import { hasReadableConfigurations } from "./entry-log.ts";
 import { violated } from "./invariants.ts";
 import type { AppendEntries, Heartbeat } from "./message.ts";
@@ -40,8 +44,7 @@ export function handleAppendEntries(
     refuse(state, from, message);
     return;
   }
-  for (const batch of message.batches) appendNew(state, batch);
-  const verified = message.batches.at(-1)?.lastIndex ?? message.prevIndex;
+  const verified = takeBatches(state, message);
   const index = Math.max(verified, state.commit);
   if (index > state.verifiedIndex) state.verifiedIndex = index;
   commitAsFollower(state, message.commit);
@@ -58,12 +61,17 @@ export function handleAppendEntries(
 export function handleHeartbeat(state: RaftState, from: MemberId, message: Heartbeat): void {
   if (message.term < state.term) {
     // Tells a leader of an earlier term that it is one.
-    send(state, from, { type: "heartbeat-response", term: state.term, round: 0 });
+    answerHeartbeat(state, from, 0);
     return;
   }
   followLeader(state, from, message.term);
   commitAsFollower(state, message.commit);
-  send(state, from, { type: "heartbeat-response", term: state.term, round: message.round });
+  answerHeartbeat(state, from, message.round);
+}
+
+function answerHeartbeat(state: RaftState, to: MemberId, round: number): void {
+  const { term, watch } = state;
+  send(state, to, { type: "heartbeat-response", term, round, health: watch.health });
 }
 
 /** A message of a leader of this term or a later one. Figure 2, Candidates 3. */
@@ -89,6 +97,18 @@ function isConnected(state: RaftState, message: AppendEntries): boolean {
     violated("committed-kept", `Entry ${prevIndex} of term ${own}, ${prevTerm} on the leader.`);
   }
   return true;
+}
+
+/** Appends what is new. How far the log equals the leader's now. */
+function takeBatches(state: RaftState, message: AppendEntries): number {
+  for (const batch of message.batches) {
+    if (state.watch.isFull && !isEssential(batch)) {
+      const first = state.log.firstDifference(batch);
+      if (first <= batch.lastIndex) return first - 1;
+    }
+    appendNew(state, batch);
+  }
+  return message.batches.at(-1)?.lastIndex ?? message.prevIndex;
 }
 
 /** Figure 2, AppendEntries 3 and 4. */

@@ -14,6 +14,7 @@ import type {
   MemberId,
 } from "./configuration.ts";
 import type { EntryBatch, PackedEntries } from "./entry.ts";
+import type { Health } from "./health-watch.ts";
 import type { Message } from "./message.ts";
 import type { HardState, LoadRequest, Output, Role } from "./output.ts";
 
@@ -115,8 +116,11 @@ export type ProposeResult =
   | { readonly ok: true; readonly firstIndex: number; readonly term: number }
   | {
       readonly ok: false;
-      /** `transferring`: leadership is being handed over, ask again when that is over. */
-      readonly reason: "not-leader" | "overloaded" | "transferring";
+      /**
+       * `transferring`: leadership is being handed over, ask again when that is over; `full`: this
+       * member, or too many of the others, have no space.
+       */
+      readonly reason: "not-leader" | "overloaded" | "transferring" | "full";
       readonly leader: MemberId | undefined;
     };
 
@@ -126,14 +130,18 @@ export type TransferResult =
   | { readonly ok: true; readonly target: MemberId }
   | {
       readonly ok: false;
-      /** `busy`: it is being handed over to another member; `unreachable`: not heard within T. */
+      /**
+       * `busy`: it is being handed over to another member; `unreachable`: not heard within T;
+       * `unhealthy`: its disk is stalled or full.
+       */
       readonly reason:
         | "not-leader"
         | "unknown-member"
         | "not-voter"
         | "no-other-voter"
         | "unreachable"
-        | "busy";
+        | "busy"
+        | "unhealthy";
       readonly leader: MemberId | undefined;
     };
 
@@ -157,6 +165,20 @@ export interface PeerStatus {
   readonly lastHeardMs: number | undefined;
   readonly inflightMessages: number;
   readonly inflightBytes: number;
+  /** As it said last in this term. */
+  readonly health: Health;
+}
+
+/** How well this member can do its work (health.ts). */
+export interface HealthStatus {
+  readonly state: Health;
+  readonly sinceMs: number;
+  /** Since when nothing has become durable, where that is a stall; undefined otherwise. */
+  readonly stalledSinceMs: number | undefined;
+  /** How often its disk has stalled for T or longer. */
+  readonly stalls: number;
+  /** How often it gave leadership up, or tried to, because it could not do its work. */
+  readonly yields: number;
 }
 
 /** A look at the core, for status pages. */
@@ -184,6 +206,7 @@ export interface RaftStatus {
   readonly tailBytes: number;
   /** This member leads and hands leadership over; undefined where it does not. */
   readonly transfer: TransferStatus | undefined;
+  readonly health: HealthStatus;
 }
 
 /** The inputs. After any number of them, `takeOutput` tells what to do. */
@@ -205,6 +228,8 @@ export interface RaftInputs {
    * is done or, after T, given up; the events tell which.
    */
   transferLeadership(nowMs: number, target: MemberId | undefined): TransferResult;
+  /** The log has space for its next segment, or waits for some. Repeated calls are harmless. */
+  storage(nowMs: number, isFull: boolean): void;
   /** All writes of outputs up to `output` are durable. Late and repeated calls are harmless. */
   persisted(nowMs: number, output: number): void;
   /** Committed entries up to `index` were applied. */

@@ -179,7 +179,7 @@ describe("stickiness (thesis, 4.2.3)", () => {
   test("a higher term seen elsewhere does not shorten it", () => {
     const solo = new Solo();
     solo.step("n3", heartbeat(1));
-    solo.step("n2", { type: "heartbeat-response", term: 4, round: 0 });
+    solo.step("n2", { type: "heartbeat-response", term: 4, round: 0, health: "ok" });
     expect(solo.status).toMatchObject({ term: 4, leader: undefined });
     expect(solo.step("n2", requestVote(5))).toEqual([]);
   });
@@ -187,7 +187,7 @@ describe("stickiness (thesis, 4.2.3)", () => {
   test("a leader refuses while its quorum answers, and not after", () => {
     const solo = new Solo().win("n2");
     solo.nowMs += 900;
-    solo.step("n2", { type: "heartbeat-response", term: 1, round: 0 });
+    solo.step("n2", { type: "heartbeat-response", term: 1, round: 0, health: "ok" });
     solo.nowMs += 999;
     expect(solo.step("n3", requestVote(5, 9, 4))).toEqual([]);
     solo.nowMs += 1;
@@ -201,7 +201,7 @@ describe("check-quorum (thesis, 6.2)", () => {
     const solo = new Solo().win("n2");
     const since = solo.nowMs;
     solo.run(500);
-    solo.step("n3", { type: "heartbeat-response", term: 1, round: 0 });
+    solo.step("n3", { type: "heartbeat-response", term: 1, round: 0, health: "ok" });
     solo.run(999);
     expect(solo.status.role).toBe("leader");
     expect(solo.raft.nextDeadlineMs).toBe(since + 1_500);
@@ -214,8 +214,8 @@ describe("check-quorum (thesis, 6.2)", () => {
     const solo = new Solo({ learners: ["x1"] }).win("n2");
     for (let i = 0; i < 10; i++) {
       solo.run(100);
-      solo.step("x1", { type: "heartbeat-response", term: 1, round: 0 });
-      solo.step("n2", { type: "heartbeat-response", term: 0, round: 0 });
+      solo.step("x1", { type: "heartbeat-response", term: 1, round: 0, health: "ok" });
+      solo.step("n2", { type: "heartbeat-response", term: 0, round: 0, health: "ok" });
     }
     expect(solo.status.role).toBe("follower");
   });
@@ -256,7 +256,7 @@ describe("check-quorum (thesis, 6.2)", () => {
     const stale = solo.step("n2", heartbeat(3));
     expect(stale).toMatchObject([{ after: 0, message: { type: "heartbeat-response", term: 5 } }]);
     const leader = new Solo().win("n2");
-    leader.step("n3", { type: "heartbeat-response", term: 5, round: 0 });
+    leader.step("n3", { type: "heartbeat-response", term: 5, round: 0, health: "ok" });
     expect(leader.status).toMatchObject({ role: "follower", term: 5 });
   });
 });
@@ -418,5 +418,5 @@ describe("time", () => {
 });
 
 function heartbeatResponse(term: number): Message {
-  return { type: "heartbeat-response", term, round: 0 };
+  return { type: "heartbeat-response", term, round: 0, health: "ok" };
 }

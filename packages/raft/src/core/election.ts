@@ -12,6 +12,8 @@
  * - Whoever asks from a lower term is told the higher one, in a pre-vote too: otherwise members
  *   with a long log and a low term, and members with a short log and a high term, refuse each other
  *   for ever.
+ * - Whose disk has stalled does not campaign (health.ts). It grants pre-votes all the same: they
+ *   need no disk, and where its vote is needed it may come by then.
  * - A leader that hands over (transfer.ts) asks for a campaign at once. Its requests say so and are
  *   judged in spite of the leader that was heard; the logs are compared as ever.
  * - Votes count once per voter, from voters of the configuration in force, of the current term and
@@ -42,9 +44,8 @@ import { emit, isHeldMember, send, UNTIL_DURABLE } from "./state.ts";
 /** Campaigns where the silence has lasted long enough. Figure 2, Followers 2 and Candidates 4. */
 export function tickElection(state: RaftState): void {
   if (electAlone(state) || state.nowMs < state.electionDeadlineMs) return;
-  if (!state.isVoter) {
-    setLeader(state, undefined, false);
-    restartElectionTimer(state);
+  if (!state.isVoter || state.watch.health === "stalled") {
+    standBack(state);
     return;
   }
   const silenceMs = Math.round(state.nowMs - state.leaderContactMs);
@@ -54,6 +55,14 @@ export function tickElection(state: RaftState): void {
       ? `no leader heard for ${silenceMs} ms`
       : `no majority within ${state.electionTimeoutMs} ms`,
   );
+}
+
+/** No leader is heard, and this member cannot be one: it waits for another. */
+function standBack(state: RaftState): void {
+  const reason = `the disk of ${state.id} has stalled`;
+  if (state.role !== "follower") becomeFollower(state, state.term, undefined, reason);
+  else setLeader(state, undefined, false);
+  restartElectionTimer(state);
 }
 
 /** Campaigns since the leader wishes it: nobody needs to be asked first. Thesis, 3.10. */

@@ -48,6 +48,8 @@ export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 export const ENTRY_HEAD_BYTES = 40;
 /** Bytes before the first entry of a body. */
 export const BODY_HEAD_BYTES = 40;
+/** A configuration of some twenty members; the reserve of a log (log-writer.ts) is for such. */
+const ESSENTIAL_BYTES_MAX = 4_096;
 const BODY_VERSION = 1;
 const FLAG_CONFIGURATION = 1;
 
@@ -261,6 +263,16 @@ export class EntryBatch {
     }
     return at;
   }
+}
+
+/**
+ * Whether a batch is what a cluster needs to go on at all, and small: the entry that opens a term,
+ * or a configuration. Such a batch is taken where there is no space for anything else.
+ */
+export function isEssential(batch: EntryBatch): boolean {
+  const kind = batch.body[BODY_HEAD_BYTES];
+  if (kind !== EntryKind.noop && kind !== EntryKind.configuration) return false;
+  return batch.count === 1 && batch.byteLength <= ESSENTIAL_BYTES_MAX;
 }
 
 function holdsConfiguration(entries: PackedEntries): boolean {

@@ -169,7 +169,7 @@ describe("Figure 2, Rules for Servers: all", () => {
         hintIndex: 0,
         hintTerm: 0,
       },
-      { type: "heartbeat-response", term: 7, round: 0 },
+      { type: "heartbeat-response", term: 7, round: 0, health: "ok" },
       { type: "read-index-request", term: 7, token: 1, byLease: false },
       { type: "read-index-response", term: 7, token: 1, ok: false, index: 0 },
       { type: "pre-vote-response", term: 7, granted: false },

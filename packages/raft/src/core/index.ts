@@ -25,6 +25,7 @@ export {
   votersOnly,
 } from "./configuration.ts";
 export type {
+  HealthStatus,
   InstallResult,
   LogStart,
   PeerStatus,
@@ -51,6 +52,7 @@ export {
   packEntry,
   validatePacked,
 } from "./entry.ts";
+export type { Health } from "./health-watch.ts";
 export type { InvariantName } from "./invariants.ts";
 export { INVARIANTS } from "./invariants.ts";
 export type {
@@ -66,6 +68,7 @@ export type {
   ReadIndexResponse,
   RequestVote,
   RequestVoteResponse,
+  Resign,
   TimeoutNow,
 } from "./message.ts";
 export type {

@@ -42,6 +42,13 @@ function released(): Solo {
   return solo;
 }
 
+/** A follower whose disk has stalled. */
+function stalled(): Solo {
+  const solo = new Solo();
+  solo.raft.state.watch.health = "stalled";
+  return solo;
+}
+
 const breaches: Record<InvariantName, Record<string, Breach>> = {
   "time-monotone": {
     "time goes back": () => new Solo().raft.tick(10),
@@ -114,6 +121,10 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
       becomeCandidate(new Solo({ id: "x1", learners: ["x1"] }).raft.state, "planted"),
     "a learner leads": () =>
       becomeLeader(new Solo({ id: "x1", learners: ["x1"] }).raft.state, "planted"),
+  },
+  "campaign-with-storage": {
+    "pre-votes without a disk": () => becomePreCandidate(stalled().raft.state, "planted"),
+    "votes without a disk": () => becomeCandidate(stalled().raft.state, "planted"),
   },
   "log-contiguous": {
     "a gap": () => new EntryLog(EMPTY_GROUP, crc32).append(batchOf(1, 2, "a")),

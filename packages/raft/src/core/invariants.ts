@@ -20,6 +20,7 @@ export const INVARIANTS = {
   "vote-once": "A vote given in a term stays as it is for that term.",
   "one-leader-per-term": "Only one member leads in a term.",
   "campaign-as-voter": "Only a voter campaigns or leads.",
+  "campaign-with-storage": "Nobody campaigns whose disk has stalled, where others could.",
   "log-contiguous": "A batch is appended right behind the last entry.",
   "log-terms-ordered": "Terms in the log never fall and never pass the current term.",
   "start-monotone": "The start of the log never goes back, nor beyond what the log holds.",

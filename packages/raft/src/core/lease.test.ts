@@ -28,7 +28,7 @@ function leader(options: Options = {}): Solo {
 }
 
 function answer(round: number, term = 1): HeartbeatResponse {
-  return { type: "heartbeat-response", term, round };
+  return { type: "heartbeat-response", term, round, health: "ok" };
 }
 
 function request(token: number, byLease = true): ReadIndexRequest {

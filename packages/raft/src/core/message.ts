@@ -7,6 +7,7 @@
  */
 import type { Incarnation } from "./configuration.ts";
 import type { EntryBatch } from "./entry.ts";
+import type { Health } from "./health-watch.ts";
 
 /** Asks whether a campaign could win, without raising anybody's term (thesis, 9.6). */
 export interface PreVote {
@@ -85,6 +86,8 @@ export interface HeartbeatResponse {
   readonly term: number;
   /** The round of the heartbeat that is answered. */
   readonly round: number;
+  /** How well the sender can do its work (health.ts). */
+  readonly health: Health;
 }
 
 /** A follower asks for an index that is safe to read at (thesis, 6.4). */
@@ -116,6 +119,12 @@ export interface TimeoutNow {
   readonly lastTerm: number;
 }
 
+/** The leader of this term leads no more, of its own accord: nobody waits for its silence. */
+export interface Resign {
+  readonly type: "resign";
+  readonly term: number;
+}
+
 /** Every message between the cores of one group. */
 export type Message =
   | PreVote
@@ -128,7 +137,8 @@ export type Message =
   | HeartbeatResponse
   | ReadIndexRequest
   | ReadIndexResponse
-  | TimeoutNow;
+  | TimeoutNow
+  | Resign;
 
 /** The name of a message kind. */
 export type MessageType = Message["type"];

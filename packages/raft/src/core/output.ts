@@ -22,6 +22,7 @@
 import type { Configuration, Incarnation, MemberId } from "./configuration.ts";
 import type { SnapshotPoint } from "./contract.ts";
 import type { EntryBatch } from "./entry.ts";
+import type { Health } from "./health-watch.ts";
 import type { Message } from "./message.ts";
 
 /** For whom this member voted: the id alone could be two directories. */
@@ -124,6 +125,13 @@ export type CoreEvent =
       readonly peer: MemberId;
       readonly index: number;
       readonly term: number;
+    }
+  /** This member can do its work again, or cannot (health.ts). */
+  | {
+      readonly type: "health";
+      readonly health: Health;
+      readonly previous: Health;
+      readonly reason: string;
     }
   | {
       readonly type: "peer-state";

@@ -55,6 +55,11 @@ export class Persistence {
     return this.#stableIndex;
   }
 
+  /** How many outputs are on their way to the disk. */
+  get pending(): number {
+    return this.#pendingNumbers.length;
+  }
+
   get hasUnsaved(): boolean {
     return this.#unsaved.length > 0 || this.#reset !== undefined;
   }

@@ -15,6 +15,7 @@
  */
 import type { MemberId } from "./configuration.ts";
 import type { PeerStatus } from "./contract.ts";
+import type { Health } from "./health-watch.ts";
 import { violated } from "./invariants.ts";
 import type { LoadRequest } from "./output.ts";
 
@@ -31,6 +32,8 @@ export class Progress {
   lastHeardMs: number | undefined = undefined;
   /** The connection was lost and nothing was heard since. */
   isLost = false;
+  /** As it said last in this term. */
+  health: Health = "ok";
   /** When an append was last sent. */
   lastAppendMs: number = -Infinity;
   /** The newest read round it has answered in this term. */
@@ -133,6 +136,7 @@ export class Progress {
       lastHeardMs: this.lastHeardMs,
       inflightMessages: this.#inflight.messages,
       inflightBytes: this.#inflight.bytes,
+      health: this.health,
     };
   }
 

@@ -9,6 +9,7 @@
 import type { ProposeResult } from "./contract.ts";
 import type { PackedEntries } from "./entry.ts";
 import { EntryBatch, EntryKind, packEntries } from "./entry.ts";
+import { hasSpace } from "./health.ts";
 import { violated } from "./invariants.ts";
 import { Progress } from "./progress.ts";
 import type { RaftState } from "./state.ts";
@@ -19,6 +20,7 @@ export function propose(state: RaftState, entries: PackedEntries): ProposeResult
   const { leader, uncommitted, options } = state;
   if (state.role !== "leader") return { ok: false, reason: "not-leader", leader };
   if (state.transfer !== undefined) return { ok: false, reason: "transferring", leader };
+  if (!hasSpace(state)) return { ok: false, reason: "full", leader };
   const waiting = uncommitted.bytes;
   // An empty pipe takes anything: otherwise a large proposal could never be made.
   if (waiting > 0 && waiting + entries.bytes.length > options.uncommittedBytesMax) {

@@ -11,6 +11,7 @@
  *   entry-log.ts    terms and configurations of the log          progress.ts   one peer
  *   persistence.ts  what is durable                              quorum.ts     majorities
  *   transfer.ts     handing leadership over                      snapshot.ts    what left the log
+ *   health.ts       who is not well                              yield.ts       a leader like that
  *   take-output.ts  the next output                              state.ts      all of it as one
  *   value
  *
@@ -39,6 +40,7 @@ import {
   handleRequestVoteResponse,
 } from "./election.ts";
 import type { EntryBatch, PackedEntries } from "./entry.ts";
+import { healthStatus, noteDurable, setFull } from "./health.ts";
 import { violated } from "./invariants.ts";
 import { leaseEndMs } from "./lease.ts";
 import type { Message } from "./message.ts";
@@ -59,6 +61,7 @@ import { isHeldMember, RaftState } from "./state.ts";
 import { takeOutput } from "./take-output.ts";
 import { advanceTime, nextDeadlineMs, tickTimers } from "./timing.ts";
 import { handleTimeoutNow, transferLeadership, transferStatus } from "./transfer.ts";
+import { handleResign } from "./yield.ts";
 
 /** Far above any real term, and far enough below 2^53 to count on from there. */
 const TERM_MAX = 2 ** 52;
@@ -108,10 +111,18 @@ export class Raft implements RaftInputs {
     return transferLeadership(this.state, target);
   }
 
+  storage(nowMs: number, isFull: boolean): void {
+    advanceTime(this.state, nowMs);
+    setFull(this.state, isFull);
+  }
+
   persisted(nowMs: number, output: number): void {
     const { state } = this;
+    const { persistence } = state;
     advanceTime(state, nowMs);
-    const advanced = state.persistence.persisted(output, state.log.lastIndex);
+    const { pending } = persistence;
+    const advanced = persistence.persisted(output, state.log.lastIndex);
+    if (persistence.pending < pending) noteDurable(state);
     countOwnVote(state);
     if (advanced && state.role === "leader") commitByCounting(state);
   }
@@ -206,6 +217,8 @@ function dispatch(state: RaftState, from: MemberId, message: Message): void {
       return handleHeartbeat(state, from, message);
     case "timeout-now":
       return handleTimeoutNow(state, from, message);
+    case "resign":
+      return handleResign(state, from, message);
     case "request-vote-response":
     case "append-entries-response":
     case "heartbeat-response":
@@ -229,7 +242,8 @@ type Answer = Exclude<
       | "request-vote"
       | "append-entries"
       | "heartbeat"
-      | "timeout-now";
+      | "timeout-now"
+      | "resign";
   }
 >;
 
@@ -272,5 +286,6 @@ function statusOf(state: RaftState): RaftStatus {
     uncommittedBytes: state.uncommitted.bytes,
     tailBytes: log.tailBytes,
     transfer: transferStatus(state.transfer),
+    health: healthStatus(state),
   };
 }

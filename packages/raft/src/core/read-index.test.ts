@@ -24,7 +24,7 @@ function ended(solo: Solo): ReadOutcome[] {
 }
 
 function answer(round: number, term = 1): HeartbeatResponse {
-  return { type: "heartbeat-response", term, round };
+  return { type: "heartbeat-response", term, round, health: "ok" };
 }
 
 describe("rounds of the leader", () => {
@@ -140,7 +140,7 @@ describe("rounds of the leader", () => {
     const solo = leader();
     read(solo, 1);
     solo.step("n2", answer(1));
-    solo.step("n2", { type: "heartbeat-response", term: 4, round: 0 });
+    solo.step("n2", { type: "heartbeat-response", term: 4, round: 0, health: "ok" });
     solo.run(1_000);
     solo.win("n2").ackAll("n2", "n3");
     read(solo, 2);
@@ -154,7 +154,7 @@ describe("rounds of the leader", () => {
     read(solo, 1);
     read(solo, 2);
     solo.step("n3", { type: "read-index-request", term: 1, token: 5, byLease: false });
-    solo.step("n2", { type: "heartbeat-response", term: 4, round: 0 });
+    solo.step("n2", { type: "heartbeat-response", term: 4, round: 0, health: "ok" });
     expect(ended(solo)).toEqual([
       { context: 1, index: 0, status: "leadership-lost" },
       { context: 2, index: 0, status: "leadership-lost" },

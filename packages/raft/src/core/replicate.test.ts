@@ -21,7 +21,7 @@ function leader(options: ConstructorParameters<typeof Solo>[0] = {}): Solo {
   return solo;
 }
 
-const response = { type: "heartbeat-response", term: 1, round: 0 } as const;
+const response = { type: "heartbeat-response", term: 1, round: 0, health: "ok" } as const;
 
 describe("sending ahead", () => {
   test("everything proposed in a turn leaves together, to every peer", () => {

@@ -17,6 +17,7 @@
 import { commitByCounting } from "./commit.ts";
 import type { MemberId } from "./configuration.ts";
 import type { EntryBatch } from "./entry.ts";
+import { isEssential } from "./entry.ts";
 import { violated } from "./invariants.ts";
 import type { AppendEntriesResponse, HeartbeatResponse } from "./message.ts";
 import type { LoadRequest } from "./output.ts";
@@ -47,6 +48,7 @@ export function handleHeartbeatResponse(
 ): void {
   const progress = heard(state, from, message.term);
   if (progress === undefined) return;
+  progress.health = message.health;
   acknowledgeRound(state, progress, message.round);
   if (progress.state === "probe") {
     progress.probeSent = false;
@@ -205,7 +207,11 @@ function collectEntries(state: RaftState, progress: Progress): boolean {
   }
   if (progress.state === "probe") return collectProbe(state, progress);
   let spoke = false;
-  while (progress.next <= log.lastIndex && !isWindowFull(state, progress)) {
+  while (
+    progress.next <= log.lastIndex &&
+    !isWindowFull(state, progress) &&
+    !isHeldBack(state, progress)
+  ) {
     if (!sendFromMemory(state, progress)) {
       requestLoad(state, progress);
       break;
@@ -223,10 +229,17 @@ function collectEntries(state: RaftState, progress: Progress): boolean {
 /** One message at a time; entries only with the first one from this place. */
 function collectProbe(state: RaftState, progress: Progress): boolean {
   if (progress.probeSent) return false;
-  if (progress.probeTried || !sendFromMemory(state, progress)) {
+  if (progress.probeTried || isHeldBack(state, progress) || !sendFromMemory(state, progress)) {
     sendAppend(state, progress, [], 0);
   }
   return true;
+}
+
+/** Who has no space takes only what is essential: it would drop the rest (append.ts). */
+function isHeldBack(state: RaftState, progress: Progress): boolean {
+  if (progress.health !== "full") return false;
+  const batch = state.log.batchAt(progress.next);
+  return batch === undefined || !isEssential(batch);
 }
 
 /** One message of entries from `next` on; false where they are not in memory. */
@@ -238,7 +251,7 @@ function sendFromMemory(state: RaftState, progress: Progress): boolean {
   batch = batch.from(from, options.checksum);
   const batches: EntryBatch[] = [batch];
   let bytes = batch.byteLength;
-  for (;;) {
+  while (progress.health !== "full") {
     batch = log.batchAt(batch.lastIndex + 1);
     if (batch === undefined || bytes + batch.byteLength > options.appendBytesMax) break;
     batches.push(batch);

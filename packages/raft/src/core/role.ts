@@ -11,7 +11,8 @@
  *
  * Becoming a pre-candidate raises no term (thesis, 9.6); becoming a candidate raises it by one.
  * A follower that its leader hands over to skips the pre-votes (transfer.ts).
- * Invariants: `term-monotone`, `vote-once`, `one-leader-per-term`, `campaign-as-voter`.
+ * Invariants: `term-monotone`, `vote-once`, `one-leader-per-term`, `campaign-as-voter`,
+ * `campaign-with-storage`.
  */
 import type { Incarnation, MemberId } from "./configuration.ts";
 import { violated } from "./invariants.ts";
@@ -43,6 +44,7 @@ export function becomeFollower(
 /** Asks whether it could win, in the term it has. */
 export function becomePreCandidate(state: RaftState, reason: string): void {
   if (!state.isVoter) violated("campaign-as-voter", `${state.id} asks for pre-votes.`);
+  assertStorage(state);
   if (state.role !== "pre-candidate") setRole(state, "pre-candidate", reason);
   setLeader(state, undefined, false);
   state.votes.clear();
@@ -57,6 +59,7 @@ export function becomePreCandidate(state: RaftState, reason: string): void {
  */
 export function becomeCandidate(state: RaftState, reason: string): void {
   if (!state.isVoter) violated("campaign-as-voter", `${state.id} asks for votes.`);
+  assertStorage(state);
   raiseTerm(state, state.term + 1);
   setRole(state, "candidate", reason);
   setLeader(state, undefined, true);
@@ -99,11 +102,15 @@ export function castVote(state: RaftState, id: MemberId, incarnation: Incarnatio
   emit(state, { type: "vote", term: state.term, candidate: id });
 }
 
-/** Waits for a leader anew, for a time drawn from [T, 1.5 T). Section 5.2. */
+/**
+ * Waits for a leader anew, for a time drawn from [T, 1.5 T). Section 5.2. Who is not well lets the
+ * others go first, by one T more.
+ */
 export function restartElectionTimer(state: RaftState): void {
   const { electionTimeoutMs, random } = state.options;
   const spread = Math.max(1, Math.floor(electionTimeoutMs / 2));
-  state.electionTimeoutMs = electionTimeoutMs + random.below(spread);
+  const graceMs = state.watch.health === "ok" ? 0 : electionTimeoutMs;
+  state.electionTimeoutMs = electionTimeoutMs + random.below(spread) + graceMs;
   state.electionDeadlineMs = state.nowMs + state.electionTimeoutMs;
 }
 
@@ -127,6 +134,12 @@ export function setLeader(
   state.leader = leader;
   forgetRequest(state);
   emit(state, { type: "leader", leader, term: state.term });
+}
+
+/** A sole voter has nobody else to leave it to, and waits for its disk as a candidate. */
+function assertStorage(state: RaftState): void {
+  if (state.watch.health !== "stalled" || state.isAlone) return;
+  violated("campaign-with-storage", `${state.id} campaigns in term ${state.term}.`);
 }
 
 function raiseTerm(state: RaftState, term: number): void {

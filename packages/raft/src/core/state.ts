@@ -5,13 +5,15 @@
  * change what: term, vote, role and leader change in role.ts alone; commit in commit.ts; the log
  * and what is durable in propose.ts (leader), append.ts (follower) and snapshot.ts; progress in
  * replicate.ts and snapshot.ts;
- * reads in read-index.ts and lease.ts. The invariants that are asserted on all of it are listed in
+ * reads in read-index.ts and lease.ts;
+ * health in health.ts and yield.ts. The invariants that are asserted on all of it are listed in
  * invariants.ts.
  */
 import type { Configuration, Incarnation, MemberId } from "./configuration.ts";
 import { isVoter, memberOf } from "./configuration.ts";
 import type { RaftOptions, RecoveredGroup } from "./contract.ts";
 import { EntryLog } from "./entry-log.ts";
+import { HealthWatch } from "./health-watch.ts";
 import { violated } from "./invariants.ts";
 import { Lease } from "./lease.ts";
 import type { Message } from "./message.ts";
@@ -51,6 +53,8 @@ export class RaftState {
   readonly reads: ReadQueue = new ReadQueue();
   readonly lease: Lease = new Lease();
   readonly uncommitted: UncommittedBytes = new UncommittedBytes();
+
+  readonly watch: HealthWatch;
 
   /** Time of the newest input. */
   nowMs: number;
@@ -133,6 +137,7 @@ export class RaftState {
     this.applied = recovered.startIndex;
     this.verifiedIndex = this.commit;
     this.nowMs = nowMs;
+    this.watch = new HealthWatch(nowMs);
     this.leaderContactMs = nowMs;
     this.leaderLostMs = nowMs;
     this.configuration = this.log.configuration;

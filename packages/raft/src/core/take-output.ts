@@ -7,6 +7,7 @@
  * on the strength of our own, an acknowledgement of entries, and speaking as leader of a term.
  */
 import { electAlone } from "./election.ts";
+import { noteHandedOut } from "./health.ts";
 import type { Output } from "./output.ts";
 import { collectReads } from "./read-index.ts";
 import { collectMessages } from "./replicate.ts";
@@ -25,6 +26,7 @@ export function takeOutput(state: RaftState, holdNews: boolean): Output | undefi
   if (!hasNews(state)) return undefined;
   const { term, vote, commit, events, loads } = state;
   const handedOut = state.persistence.handOut(state.log.lastIndex, term, vote);
+  noteHandedOut(state);
   settle(state);
   const output: Output = {
     number: handedOut.number,

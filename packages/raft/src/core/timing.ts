@@ -9,19 +9,27 @@
  * lease is over.
  */
 import { quorumDeadlineMs, tickCheckQuorum, tickElection } from "./election.ts";
+import { judgeHealth, noteGap } from "./health.ts";
 import { violated } from "./invariants.ts";
 import { dropLease, renewLease } from "./lease.ts";
 import { readsDeadlineMs, requestDeadlineMs, tickReads } from "./read-index.ts";
 import { restartElectionTimer } from "./role.ts";
 import type { RaftState } from "./state.ts";
 import { tickTransfer, transferDeadlineMs } from "./transfer.ts";
+import { healthDeadlineMs, tickHealth } from "./yield.ts";
 
 /** Takes in the time of an input. */
 export function advanceTime(state: RaftState, nowMs: number): void {
   const gapMs = nowMs - state.nowMs;
   if (!(gapMs >= 0)) violated("time-monotone", `${state.nowMs} ms, now ${nowMs} ms.`);
   state.nowMs = nowMs;
-  if (gapMs <= state.options.electionTimeoutMs / 2) return;
+  if (gapMs > state.options.electionTimeoutMs / 2) afterGap(state);
+  judgeHealth(state);
+}
+
+/** This process was not running. */
+function afterGap(state: RaftState): void {
+  noteGap(state);
   if (state.role === "leader") dropLease(state, "until-next-round");
   else restartElectionTimer(state);
 }
@@ -31,6 +39,7 @@ export function tickTimers(state: RaftState): void {
   if (state.role === "leader") {
     tickTransfer(state);
     tickCheckQuorum(state);
+    tickHealth(state);
     tickHeartbeat(state);
   } else {
     tickElection(state);
@@ -41,7 +50,12 @@ export function tickTimers(state: RaftState): void {
 /** The time at which {@link tickTimers} has something to do. */
 export function nextDeadlineMs(state: RaftState): number {
   if (state.role === "leader") {
-    return Math.min(state.heartbeatDeadlineMs, quorumDeadlineMs(state), transferDeadlineMs(state));
+    return Math.min(
+      state.heartbeatDeadlineMs,
+      quorumDeadlineMs(state),
+      transferDeadlineMs(state),
+      healthDeadlineMs(state),
+    );
   }
   return Math.min(
     electionDeadlineMs(state),

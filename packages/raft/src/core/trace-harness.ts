@@ -12,6 +12,7 @@
 import { unreachable } from "../util/assert.ts";
 import type { Configuration, MemberId } from "./configuration.ts";
 import type { EntryBatch } from "./entry.ts";
+import type { Health } from "./health-watch.ts";
 import type { Message } from "./message.ts";
 import type { CoreEvent, Output, ReadOutcome } from "./output.ts";
 
@@ -55,7 +56,9 @@ export function describeMessage(message: Message): string {
     case "heartbeat":
       return `${start}, commit ${message.commit}, round ${message.round}`;
     case "heartbeat-response":
-      return `${start}, round ${message.round}`;
+      return `${start}, round ${message.round}${describeHealth(message.health)}`;
+    case "resign":
+      return start;
     case "read-index-request":
       return `${start}, token ${describeToken(message.token)}`;
     case "read-index-response":
@@ -80,6 +83,7 @@ const NAMES: Readonly<Record<Message["type"], string>> = {
   "read-index-request": "read request",
   "read-index-response": "read answer",
   "timeout-now": "timeout-now",
+  resign: "resignation",
 };
 
 /** What an event means, for observers; undefined where a message says the same. */
@@ -108,6 +112,8 @@ export function describeEvent(id: MemberId, event: CoreEvent): string | undefine
       return `has committed in term ${event.term}: may serve reads`;
     case "transfer":
       return `transfer to ${event.target} ${event.phase}: ${event.reason}`;
+    case "health":
+      return `is ${event.health}: ${event.reason}`;
     case "peer-state":
       return `${PEER_VERBS[event.state]} ${event.peer}: ${event.reason}`;
     case "vote-received":
@@ -123,6 +129,10 @@ const PEER_VERBS = {
   replicate: "replicates to",
   snapshot: "wants a snapshot for",
 } as const;
+
+function describeHealth(health: Health): string {
+  return health === "ok" ? "" : `, ${health}`;
+}
 
 export function describeConfiguration(configuration: Configuration): string {
   const { voters, outgoing, learners } = configuration;

@@ -77,7 +77,7 @@ describe("a leader that hands over", () => {
     for (let ms = 0; ms < T; ms += 100) {
       expect(solo.status.transfer).toBeDefined();
       solo.run(100);
-      solo.step("n2", { type: "heartbeat-response", term: 1, round: 0 });
+      solo.step("n2", { type: "heartbeat-response", term: 1, round: 0, health: "ok" });
     }
     expect(solo.status).toMatchObject({ role: "leader", transfer: undefined });
     expect(solo.eventsOf("transfer").at(-1)).toMatchObject({ phase: "ended" });
@@ -93,7 +93,7 @@ describe("a leader that hands over", () => {
     const untilMs = solo.nowMs + T;
     while (solo.raft.nextDeadlineMs < untilMs) {
       solo.run(solo.raft.nextDeadlineMs - solo.nowMs);
-      solo.step("n3", { type: "heartbeat-response", term: 1, round: 0 });
+      solo.step("n3", { type: "heartbeat-response", term: 1, round: 0, health: "ok" });
     }
     expect(solo.raft.nextDeadlineMs).toBe(untilMs);
   });
@@ -115,14 +115,14 @@ describe("a leader that hands over", () => {
     solo.step("n3", ack(1, 2));
     solo.run(1);
     solo.step("n4", ack(1, 2));
-    solo.step("n2", { type: "heartbeat-response", term: 1, round: 0 });
+    solo.step("n2", { type: "heartbeat-response", term: 1, round: 0, health: "ok" });
     expect(transfer(solo)).toEqual({ ok: true, target: "n4" });
   });
 
   test("forgets it with the role, and a later leadership knows nothing of it", () => {
     const solo = leader();
     transfer(solo, "n3");
-    solo.step("n2", { type: "heartbeat-response", term: 7, round: 0 });
+    solo.step("n2", { type: "heartbeat-response", term: 7, round: 0, health: "ok" });
     expect(solo.status).toMatchObject({ role: "follower", transfer: undefined });
     solo.win("n2").propose("a");
     expect(solo.status).toMatchObject({ role: "leader", transfer: undefined });
@@ -183,7 +183,7 @@ describe("a transfer is refused", () => {
     const solo = leader();
     for (let ms = 0; ms < T; ms += 100) {
       solo.run(100);
-      solo.step("n2", { type: "heartbeat-response", term: 1, round: 0 });
+      solo.step("n2", { type: "heartbeat-response", term: 1, round: 0, health: "ok" });
     }
     expect(transfer(solo, "n3")).toMatchObject({ ok: false, reason: "unreachable" });
     solo.raft.unreachable(solo.nowMs, "n2");

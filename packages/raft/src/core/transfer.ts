@@ -21,8 +21,13 @@
  * not wait for the leader's silence, so from the first timeout-now on the leader's silence promises
  * nothing either: a lease must not be relied on any more in this term (lease.ts).
  *
+ * A leader whose disk or process is not well hands over of its own accord (yield.ts). Who is
+ * stalled or full is refused as a target, and where anybody will do the healthy come first.
+ *
  * Invariants: `transfer-appends-nothing`, `transfer-target-whole`.
  */
+import { isFresh } from "./health.ts";
+import type { Health } from "./health-watch.ts";
 import { dropLease } from "./lease.ts";
 import type { MemberId } from "./configuration.ts";
 import { memberOf } from "./configuration.ts";
@@ -37,7 +42,7 @@ import { emit, send, UNTIL_DURABLE } from "./state.ts";
 
 /** Begins to hand over, or joins what is under way, or says why not. */
 export function transferLeadership(state: RaftState, wanted: MemberId | undefined): TransferResult {
-  const { leader, transfer, options } = state;
+  const { leader, transfer } = state;
   if (state.role !== "leader") return { ok: false, reason: "not-leader", leader };
   if (wanted === state.id) return { ok: true, target: wanted };
   if (transfer !== undefined) {
@@ -48,17 +53,29 @@ export function transferLeadership(state: RaftState, wanted: MemberId | undefine
   }
   const target = wanted === undefined ? bestTarget(state) : checked(state, wanted);
   if (typeof target === "string") return { ok: false, reason: target, leader };
-  const { id } = target;
-  const deadlineMs = state.nowMs + options.electionTimeoutMs;
-  state.transfer = { target: id, startedMs: state.nowMs, deadlineMs, sentMs: undefined };
-  emit(state, {
-    type: "transfer",
-    phase: "started",
-    target: id,
-    term: state.term,
-    reason: "asked",
-  });
-  return { ok: true, target: id };
+  beginTransfer(state, target.id, "asked");
+  return { ok: true, target: target.id };
+}
+
+/** Leader, and no transfer under way: begins one to a voter that is heard. */
+export function beginTransfer(state: RaftState, target: MemberId, reason: string): void {
+  const { nowMs, term } = state;
+  const deadlineMs = nowMs + state.options.electionTimeoutMs;
+  state.transfer = { target, startedMs: nowMs, deadlineMs, sentMs: undefined };
+  emit(state, { type: "transfer", phase: "started", target, term, reason });
+}
+
+/** The voter, of those that may, that suits best: see {@link isBetter}. */
+export function bestOf(
+  state: RaftState,
+  may: (progress: Progress) => boolean,
+): Progress | undefined {
+  let best: Progress | undefined;
+  for (const progress of state.progress.values()) {
+    if (!state.configuration.voters.includes(progress.id) || !may(progress)) continue;
+    if (best === undefined || isBetter(progress, best)) best = progress;
+  }
+  return best;
 }
 
 /** Once per turn: tells the target as soon as it has everything, and again while it is silent. */
@@ -72,6 +89,10 @@ export function collectTransfer(state: RaftState): void {
   }
   if (progress.isLost) {
     endTransfer(state, `the connection to ${transfer.target} was lost`);
+    return;
+  }
+  if (progress.health === "stalled") {
+    endTransfer(state, `the disk of ${transfer.target} has stalled`);
     return;
   }
   if (progress.match < state.log.lastIndex) return;
@@ -94,6 +115,7 @@ export function transferDeadlineMs(state: RaftState): number {
 export function handleTimeoutNow(state: RaftState, from: MemberId, message: TimeoutNow): void {
   const { log, persistence } = state;
   if (message.term !== state.term || from !== state.termLeader || !state.isVoter) return;
+  if (state.watch.health === "stalled") return;
   if (state.role !== "follower" && state.role !== "pre-candidate") return;
   if (log.lastIndex !== message.lastIndex || log.lastTerm !== message.lastTerm) return;
   if (persistence.stableIndex < log.lastIndex) return;
@@ -126,37 +148,34 @@ function sendTimeoutNow(state: RaftState, transfer: Transfer, progress: Progress
   emit(state, { type: "transfer", phase: "handed-over", target: progress.id, term, reason });
 }
 
-/** The voter that lacks least and was heard last; ties go by the order of the configuration. */
-function bestTarget(state: RaftState): Progress | "no-other-voter" | "unreachable" {
-  let best: Progress | undefined;
-  let hasVoter = false;
-  for (const progress of state.progress.values()) {
-    if (!state.configuration.voters.includes(progress.id)) continue;
-    hasVoter = true;
-    if (!isFresh(state, progress)) continue;
-    if (best === undefined || isBetter(progress, best)) best = progress;
-  }
-  return best ?? (hasVoter ? "unreachable" : "no-other-voter");
+/** Whoever will do: somebody whose disk has stalled would not even campaign. */
+function bestTarget(state: RaftState): Progress | "no-other-voter" | "unreachable" | "unhealthy" {
+  const best = bestOf(state, (peer) => isFresh(state, peer) && peer.health !== "stalled");
+  if (best !== undefined) return best;
+  if (bestOf(state, (peer) => isFresh(state, peer)) !== undefined) return "unhealthy";
+  return bestOf(state, () => true) === undefined ? "no-other-voter" : "unreachable";
 }
 
+/**
+ * The healthiest first, then who lacks least, then who was heard last; ties go by the order of the
+ * configuration.
+ */
 function isBetter(one: Progress, other: Progress): boolean {
+  if (one.health !== other.health) return RANK[one.health] < RANK[other.health];
   if (one.match !== other.match) return one.match > other.match;
   return (one.lastHeardMs ?? 0) > (other.lastHeardMs ?? 0);
 }
 
+const RANK: Readonly<Record<Health, number>> = { ok: 0, late: 1, full: 2, stalled: 3 };
+
 function checked(
   state: RaftState,
   id: MemberId,
-): Progress | "unknown-member" | "not-voter" | "unreachable" {
+): Progress | "unknown-member" | "not-voter" | "unreachable" | "unhealthy" {
   const { configuration } = state;
   const progress = state.progress.get(id);
   if (memberOf(configuration, id) === undefined || progress === undefined) return "unknown-member";
   if (!configuration.voters.includes(id)) return "not-voter";
-  return isFresh(state, progress) ? progress : "unreachable";
-}
-
-function isFresh(state: RaftState, progress: Progress): boolean {
-  const { lastHeardMs } = progress;
-  if (lastHeardMs === undefined || progress.isLost) return false;
-  return state.nowMs - lastHeardMs < state.options.electionTimeoutMs;
+  if (!isFresh(state, progress)) return "unreachable";
+  return progress.health === "stalled" || progress.health === "full" ? "unhealthy" : progress;
 }

@@ -17,6 +17,7 @@
  * is written again.
  */
 import type { EntryBatch } from "../core/entry.ts";
+import { isEssential } from "../core/entry.ts";
 import { assert } from "../util/assert.ts";
 import { ByteWriter } from "../util/bytes.ts";
 import type { Clock } from "../util/clock.ts";
@@ -68,7 +69,8 @@ const EMPTY_BODY = new Uint8Array(0);
 
 /**
  * What entries leave free of a segment, so that votes and releases find room when there is no space
- * for a next segment: a release is what can make space.
+ * for a next segment: a release is what can make space. Half of it is for what opens a term or
+ * changes the members: with votes alone nobody could lead.
  */
 function reserveOf(segmentBytes: number): number {
   return Math.min(65_536, Math.max(512, segmentBytes >>> 6));
@@ -158,7 +160,9 @@ export class LogWriter {
 
   /** Puts a batch; false where there is no room. */
   putBatch(group: GroupLog, batch: EntryBatch, kind: "entries" | "moved"): boolean {
-    if (!this.#fits(batch.byteLength, reserveOf(this.#segment.size))) return false;
+    const reserve = reserveOf(this.#segment.size);
+    const kept = kind === "entries" && isEssential(batch) ? reserve / 2 : reserve;
+    if (!this.#fits(batch.byteLength, kept)) return false;
     const offset = this.#chunk.add({
       kind: RecordKind[kind],
       flags: 0,

@@ -92,6 +92,9 @@ export class Group {
   #leadingTerm: number | undefined;
   #departure: Departure | undefined;
   #careAtMs = Number.POSITIVE_INFINITY;
+  /** The log waits for space; and whether the core was told. */
+  #isFull = false;
+  #isFullTold = false;
 
   constructor(context: GroupContext) {
     this.#context = context;
@@ -303,7 +306,7 @@ export class Group {
   }
 
   logStateChanged(state: LogStatus["state"]): void {
-    this.#writes.logState = state;
+    this.#isFull = state === "full";
   }
 
   tick(nowMs: number): void {
@@ -317,6 +320,11 @@ export class Group {
     if (nowMs >= this.#careAtMs) this.#care(nowMs);
     const engine = this.#engine;
     if (engine === undefined) return;
+    if (this.#isFull !== this.#isFullTold) {
+      this.#isFullTold = this.#isFull;
+      this.#trace.record(nowMs, "storage full", this.#isFull ? 1 : 0);
+      engine.core.storage(nowMs, this.#isFull);
+    }
     this.#loads.dispatch(nowMs);
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);

@@ -379,7 +379,9 @@ export class Host implements TransportHandler {
   #measure(dueMs: number): void {
     const delayMs = this.#parts.clock.nowMs() - dueMs;
     if (delayMs > this.turnDelayMaxMs) this.turnDelayMaxMs = delayMs;
-    if (delayMs > this.#parts.electionTimeoutMs / 2) this.stalls++;
+    if (delayMs <= this.#parts.electionTimeoutMs / 2) return;
+    this.stalls++;
+    this.#parts.observers.emit({ type: "loop-stalled", delayMs, stalls: this.stalls });
   }
 
   #who(): Peering {

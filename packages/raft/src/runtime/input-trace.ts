@@ -87,6 +87,8 @@ function numbersOf(message: PeerMessage): readonly [number, number] {
       return [0, message.request];
     case "leaving":
       return [0, message.lastRequest];
+    case "resign":
+      return [message.term, 0];
     case "formation":
       return [0, message.configuration.length];
     case "join-request":

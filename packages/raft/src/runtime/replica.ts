@@ -3,6 +3,7 @@
  */
 import type { Configuration, Incarnation, MemberId } from "../core/configuration.ts";
 import type { PeerStatus } from "../core/contract.ts";
+import type { Health } from "../core/health-watch.ts";
 import type { CoreEvent, Role } from "../core/output.ts";
 import type { LogStatus, RecoveryReport } from "../log/log.ts";
 import type { Codec, ResultOf, StateMachine } from "../machine/state-machine.ts";
@@ -209,6 +210,29 @@ export interface TransferProgress {
   readonly forMs: number;
 }
 
+/** Whether a member can store anything. */
+export interface StorageStatus {
+  /**
+   * `stalled`: nothing has become durable for an election timeout although something waits for it;
+   * `full`: no space for the next segment of the log, so it is read-only; `failed`: a write failed,
+   * and this member has stopped.
+   */
+  readonly state: "ok" | "stalled" | "full" | "failed";
+  /** For how long nothing has become durable, in ms; undefined unless it is stalled. */
+  readonly stalledForMs: number | undefined;
+  /** How often it has stalled since opening. */
+  readonly stalls: number;
+}
+
+/** How well a member can do its work. */
+export interface HealthSummary {
+  /** `late`: its process stood still for more than half an election timeout, again and again. */
+  readonly state: Health;
+  readonly forMs: number;
+  /** How often it gave leadership up, or tried to, because it could not do its work. */
+  readonly yields: number;
+}
+
 /** Why and where a replica is. */
 export interface ReplicaStatus {
   readonly id: MemberId;
@@ -246,6 +270,10 @@ export interface ReplicaStatus {
   readonly followers: readonly FollowerStatus[];
   readonly connections: readonly PeerTransportStatus[];
   readonly log: LogStatus;
+  /** Whether this member can store anything now. */
+  readonly storage: StorageStatus;
+  /** Whether it can do its work; what is not `ok` is told to the leader. */
+  readonly health: HealthSummary;
   readonly recovery: RecoveryReport;
   /** Calls that wait for their end. */
   readonly pendingWrites: number;
@@ -288,6 +316,8 @@ export type HostEvent =
   | { readonly type: "peer-problem"; readonly address: string; readonly reason: string }
   | { readonly type: "storage"; readonly state: LogStatus["state"] }
   | { readonly type: "late-turn"; readonly delayMs: number }
+  /** A turn came later than T/2: the event loop was blocked, or the process stood still. */
+  | { readonly type: "loop-stalled"; readonly delayMs: number; readonly stalls: number }
   | { readonly type: "slow-apply"; readonly index: number; readonly elapsedMs: number }
   | { readonly type: "failed"; readonly error: QuorateError }
   /** It was asked to close: it takes no new call, hands over, and brings to an end what waits. */

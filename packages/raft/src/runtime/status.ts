@@ -6,7 +6,8 @@ import { EMPTY_CONFIGURATION, memberOf } from "../core/configuration.ts";
 import type { Configuration } from "../core/configuration.ts";
 import type { PeerStatus, RaftStatus } from "../core/contract.ts";
 import type { Engine } from "./engine.ts";
-import type { FollowerStatus, ReplicaStatus } from "./replica.ts";
+import type { LogStatus } from "../log/log.ts";
+import type { FollowerStatus, HealthSummary, ReplicaStatus, StorageStatus } from "./replica.ts";
 
 /** The status of an engine as of now. */
 export function statusOf(engine: Engine): ReplicaStatus {
@@ -36,6 +37,8 @@ export function statusOf(engine: Engine): ReplicaStatus {
     followers: (raft?.peers ?? []).map((peer) => followerOf(peer, configuration, nowMs)),
     connections: ports.transport.status(),
     log: log.status(),
+    storage: storageOf(raft, log.status().state, nowMs),
+    health: healthOf(raft, nowMs),
     recovery: log.recovery,
     pendingWrites: group.calls.writes,
     pendingReads: group.calls.reads,
@@ -54,6 +57,24 @@ export function statusOf(engine: Engine): ReplicaStatus {
 
 function leftOf(endMs: number | undefined, nowMs: number): number | undefined {
   return endMs !== undefined && endMs > nowMs ? endMs - nowMs : undefined;
+}
+
+function storageOf(
+  raft: RaftStatus | undefined,
+  log: LogStatus["state"],
+  nowMs: number,
+): StorageStatus {
+  const { stalledSinceMs, stalls = 0 } = raft?.health ?? {};
+  if (log === "failed" || stalledSinceMs === undefined) {
+    return { state: log, stalledForMs: undefined, stalls };
+  }
+  return { state: "stalled", stalledForMs: nowMs - stalledSinceMs, stalls };
+}
+
+function healthOf(raft: RaftStatus | undefined, nowMs: number): HealthSummary {
+  if (raft === undefined) return { state: "ok", forMs: 0, yields: 0 };
+  const { state, sinceMs, yields } = raft.health;
+  return { state, forMs: nowMs - sinceMs, yields };
 }
 
 type Positions = Pick<

@@ -132,6 +132,7 @@ export class Transfers {
       case "not-leader":
       case "unreachable":
       case "busy":
+      case "unhealthy":
         call.obstacle = OBSTACLES[status];
         call.askAtMs = nowMs + this.#hooks.retryMs;
     }
@@ -142,4 +143,5 @@ const OBSTACLES = {
   "not-leader": "the member that was asked does not lead any more",
   unreachable: "the leader does not hear the target",
   busy: "leadership is being handed over to another member",
+  unhealthy: "the disk of the target is stalled or full",
 } as const;

@@ -233,8 +233,8 @@ describe("asked by another member", () => {
     expect(ask({})).toMatchObject({ status: "not-leader", leader: "n3" });
     it.result = () => ({ ok: false, reason: "overloaded", leader: "me" });
     expect(ask({})).toMatchObject({ status: "overloaded" });
-    it.writes.logState = "full";
-    expect(ask({})).toMatchObject({ status: "overloaded" });
+    it.result = () => ({ ok: false, reason: "full", leader: "me" });
+    expect(ask({})).toMatchObject({ status: "full" });
     expect(it.proposed).toEqual([1]);
   });
 });

@@ -16,7 +16,6 @@ import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs } from "../core/contract.ts";
 import { EntryKind, ENTRY_HEAD_BYTES } from "../core/entry.ts";
 import { readU32 } from "../util/bytes.ts";
-import type { LogStatus } from "../log/log.ts";
 import type { Forward, ForwardResponse, Leaving, PeerMessage } from "../transport/peer-message.ts";
 import { QuorateError } from "../util/error.ts";
 import { unknownOutcome } from "./calls.ts";
@@ -55,8 +54,6 @@ export class Writes {
   #retryAtMs = 0;
   /** This member leaves: it takes nothing from others any more. */
   #hasLeft = false;
-  /** A disk without space takes no new writes. */
-  logState: LogStatus["state"] = "ok";
 
   constructor(hooks: WritesHooks) {
     this.#hooks = hooks;
@@ -117,8 +114,7 @@ export class Writes {
     if (this.#hasLeft) return answer("not-leader");
     if (context.nowMs - context.arrivedMs >= message.deadlineMs) return answer("expired");
     if (!holdsCommandsOnly(message.entries)) return answer("expired");
-    const tooLarge = message.entries.length > this.#hooks.forwardBytesMax;
-    if (this.logState !== "ok" || tooLarge) return answer("overloaded");
+    if (message.entries.length > this.#hooks.forwardBytesMax) return answer("overloaded");
     const entries = { bytes: message.entries, count: message.count };
     const result = context.core.propose(context.nowMs, entries);
     if (result.ok) return answer("appended", result);
@@ -134,6 +130,10 @@ export class Writes {
   ): void {
     const request = this.#forwarding.answered(from, message.request);
     if (request === undefined) return;
+    if (message.status === "full") {
+      for (const call of request.calls) call.reject(fullError());
+      return;
+    }
     if (message.status !== "appended") {
       for (const call of request.calls) this.#gatherAgain(call);
       // An answer of who led before is no reason to keep the present leader waiting.
@@ -224,14 +224,11 @@ export class Writes {
   }
 
   #propose(nowMs: number, core: RaftInputs): void {
-    if (this.logState !== "ok") {
-      this.#refuseFull();
-      return;
-    }
     for (;;) {
       const batch = this.#gathered.nextBatch(nowMs);
       if (batch === undefined) return;
       const result = core.propose(nowMs, batch.entries);
+      if (!result.ok && result.reason === "full") this.#refuseFull();
       // Overloaded: the queue waits for commits; transferring: for the next leader, or for this one
       // to go on. It is bounded by the calls themselves.
       if (!result.ok) return;
@@ -241,11 +238,7 @@ export class Writes {
   }
 
   #refuseFull(): void {
-    for (const call of this.#gathered.pending()) {
-      call.reject(
-        new QuorateError("DISK_FULL", "the leader has no space for its log: it is read-only"),
-      );
-    }
+    for (const call of this.#gathered.pending()) call.reject(fullError());
   }
 
   #forward(nowMs: number, leader: MemberId): void {
@@ -275,6 +268,13 @@ export class Writes {
     call.stage = "gathered";
     this.#gathered.add(call);
   }
+}
+
+function fullError(): QuorateError {
+  return new QuorateError(
+    "DISK_FULL",
+    "the leader, or too many of the other voters, have no space for the log: it is read-only",
+  );
 }
 
 /** The codec checks this, too; a transport in memory may have none. */

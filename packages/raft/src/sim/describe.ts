@@ -38,7 +38,12 @@ export function describeMessage(message: PeerMessage): string {
     case "heartbeat":
       return `heartbeat term ${message.term}, commit ${message.commit}, round ${message.round}`;
     case "heartbeat-response":
-      return `heartbeat-response term ${message.term}, round ${message.round}`;
+      return (
+        `heartbeat-response term ${message.term}, round ${message.round}` +
+        (message.health === "ok" ? "" : `, ${message.health}`)
+      );
+    case "resign":
+      return `resign term ${message.term}`;
     case "read-index-request":
       return (
         `read-index-request term ${message.term}, token ${message.token}` +

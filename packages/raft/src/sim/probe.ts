@@ -143,6 +143,10 @@ export class Probe implements RaftInputs {
     return this.#core.transferLeadership(nowMs, target);
   }
 
+  storage(nowMs: number, isFull: boolean): void {
+    this.#core.storage(nowMs, isFull);
+  }
+
   applied(nowMs: number, index: number): void {
     this.appliedIndex = index;
     this.#core.applied(nowMs, index);

@@ -107,6 +107,13 @@ describe("every message", () => {
     append,
     fc.record({ type: fc.constant("heartbeat" as const), term, commit: u64, round: u64 }),
     fc.record({
+      type: fc.constant("heartbeat-response" as const),
+      term: u64,
+      round: u64,
+      health: fc.constantFrom("ok" as const, "late" as const, "full" as const, "stalled" as const),
+    }),
+    fc.record({ type: fc.constant("resign" as const), term }),
+    fc.record({
       type: fc.constant("append-entries-response" as const),
       term: u64,
       success: fc.boolean(),
@@ -294,7 +301,11 @@ describe("decoding refuses", () => {
     const withStatus = (status: number): Uint8Array =>
       new Uint8Array([...bytes([64, 5], [8, status]), ...tail]);
     expect(refuses(FrameKind.forwardResponse, withStatus(3))).toBe("accepted");
-    expect(refuses(FrameKind.forwardResponse, withStatus(5))).toContain("status 5");
+    expect(refuses(FrameKind.forwardResponse, withStatus(5))).toBe("accepted");
+    expect(refuses(FrameKind.forwardResponse, withStatus(6))).toContain("status 6");
+    const health = (code: number): Uint8Array => bytes([64, 1], [64, 1], [8, code]);
+    expect(refuses(FrameKind.heartbeatResponse, health(3))).toBe("accepted");
+    expect(refuses(FrameKind.heartbeatResponse, health(4))).toContain("health 4");
     const made = parts(SAMPLES[14]![1]);
     made.message[made.message.length - 1] = 0x20;
     expect(refuses(made.kind, made.message)).toContain("cannot be a member id");

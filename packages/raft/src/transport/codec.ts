@@ -12,7 +12,7 @@
  *   21 append-entries-response  u64 term, u8 success, u64 index, u64 hintIndex,       -
  *                               u64 hintTerm
  *   22 heartbeat                u64 term, u64 commit, u64 round                       -
- *   23 heartbeat-response       u64 term, u64 round                                   -
+ *   23 heartbeat-response       u64 term, u64 round, u8 health                        -
  *   24 read-index-request       u64 term, u64 token, u8 byLease                       -
  *   25 read-index-response      u64 term, u64 token, u8 ok, u64 index                 -
  *   26 timeout-now              u64 term, u64 lastIndex, u64 lastTerm                 -
@@ -25,10 +25,12 @@
  *   36 transfer-response        u64 request, u8 status                                -
  *   37 leaving                  u64 lastRequest                                       -
  *   56 … 59                     how members come and go: join-codec.ts
+ *   68 resign                   u64 term                                              -
  *
  * Little-endian; u64 holds a safe integer; a flag is 0 or 1; text is a u16 length and UTF-8.
- * `status` of 33: 0 appended, 1 not-leader, 2 overloaded, 3 expired, 4 transferring; that of 36: 0
- * started, 1 not-leader, 2 unknown-member, 3 not-voter, 4 no-other-voter, 5 unreachable, 6 busy.
+ * `status` of 33: 0 appended, 1 not-leader, 2 overloaded, 3 expired, 4 transferring, 5 full; that
+ * of 36: 0 started, 1 not-leader, 2 unknown-member, 3 not-voter, 4 no-other-voter, 5 unreachable,
+ * 6 busy, 7 unhealthy. `health`: 0 ok, 1 late, 2 full, 3 stalled.
  *
  * Decoding is strict: a message is whole, exact and possible, or {@link BytesError} says what is
  * wrong with it. What passes is well-formed, not true: whether a term or an index makes sense now
@@ -36,6 +38,7 @@
  */
 import { decodeConfiguration, isMemberId } from "../core/configuration.ts";
 import { ENTRY_HEAD_BYTES, EntryBatch, EntryKind, validatePacked } from "../core/entry.ts";
+import type { Health } from "../core/health-watch.ts";
 import type { AppendEntries, PreVote, RequestVote, TimeoutNow } from "../core/message.ts";
 import { unreachable } from "../util/assert.ts";
 import { ByteReader, BytesError, ByteWriter, fromHex, readU32, toHex } from "../util/bytes.ts";
@@ -67,9 +70,18 @@ const KIND: Readonly<Record<PeerMessage["type"], FrameKind>> = {
   "join-response": FrameKind.joinResponse,
   invitation: FrameKind.invitation,
   "rolled-back": FrameKind.rolledBack,
+  resign: FrameKind.resign,
 };
 
-const STATUSES = ["appended", "not-leader", "overloaded", "expired", "transferring"] as const;
+const HEALTHS = ["ok", "late", "full", "stalled"] as const;
+const STATUSES = [
+  "appended",
+  "not-leader",
+  "overloaded",
+  "expired",
+  "transferring",
+  "full",
+] as const;
 const TRANSFER_STATUSES = [
   "started",
   "not-leader",
@@ -78,6 +90,7 @@ const TRANSFER_STATUSES = [
   "no-other-voter",
   "unreachable",
   "busy",
+  "unhealthy",
 ] as const;
 const U32_MAX = 0xffff_ffff;
 const NO_BATCHES: readonly EntryBatch[] = [];
@@ -202,7 +215,10 @@ function writeSmall(writer: ByteWriter, message: SmallMessage): void {
       writer.u64(message.term).u64(message.commit).u64(message.round);
       return;
     case "heartbeat-response":
-      writer.u64(message.term).u64(message.round);
+      writer.u64(message.term).u64(message.round).u8(HEALTHS.indexOf(message.health));
+      return;
+    case "resign":
+      writer.u64(message.term);
       return;
     case "read-index-request":
       writer
@@ -286,7 +302,12 @@ function readFields(reader: ByteReader, kind: number): PeerMessage {
         round: reader.u64(),
       };
     case FrameKind.heartbeatResponse:
-      return { type: "heartbeat-response", term: reader.u64(), round: reader.u64() };
+      return {
+        type: "heartbeat-response",
+        term: reader.u64(),
+        round: reader.u64(),
+        health: readHealth(reader),
+      };
     case FrameKind.readIndexRequest:
       return {
         type: "read-index-request",
@@ -302,6 +323,14 @@ function readFields(reader: ByteReader, kind: number): PeerMessage {
         ok: flag(reader),
         index: reader.u64(),
       };
+    default:
+      return readEndFields(reader, kind);
+  }
+}
+
+/** Those with which a leader ends its leadership. */
+function readEndFields(reader: ByteReader, kind: number): PeerMessage {
+  switch (kind) {
     case FrameKind.timeoutNow:
       return checkLast<TimeoutNow>({
         type: "timeout-now",
@@ -309,6 +338,8 @@ function readFields(reader: ByteReader, kind: number): PeerMessage {
         lastIndex: reader.u64(),
         lastTerm: reader.u64(),
       });
+    case FrameKind.resign:
+      return { type: "resign", term: campaignTerm(reader) };
     default:
       return readRuntimeFields(reader, kind);
   }
@@ -351,6 +382,13 @@ function readTransferResponse(reader: ByteReader): TransferResponse {
   const status = TRANSFER_STATUSES[code];
   if (status === undefined) throw new BytesError(`transfer-response with status ${code}`);
   return { type: "transfer-response", request, status };
+}
+
+function readHealth(reader: ByteReader): Health {
+  const code = reader.u8();
+  const health = HEALTHS[code];
+  if (health === undefined) throw new BytesError(`heartbeat-response with health ${code}`);
+  return health;
 }
 
 /** A member id, or the empty text for nobody. */

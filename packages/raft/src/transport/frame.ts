@@ -64,6 +64,7 @@ export const FrameKind = {
   joinResponse: 57,
   invitation: 58,
   rolledBack: 59,
+  resign: 68,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 

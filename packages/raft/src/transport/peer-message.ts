@@ -24,7 +24,8 @@ export interface Forward {
 export interface ForwardResponse {
   readonly type: "forward-response";
   readonly request: number;
-  readonly status: "appended" | "not-leader" | "overloaded" | "expired" | "transferring";
+  /** `full`: the leader, or too many of the others, have no space. */
+  readonly status: "appended" | "not-leader" | "overloaded" | "expired" | "transferring" | "full";
   readonly firstIndex: number;
   readonly term: number;
   /** Where the answerer believes the leader to be; empty where it does not know. */
@@ -57,7 +58,8 @@ export interface TransferResponse {
     | "not-voter"
     | "no-other-voter"
     | "unreachable"
-    | "busy";
+    | "busy"
+    | "unhealthy";
 }
 
 /**

@@ -124,7 +124,7 @@ export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[]
     },
   ],
   ["heartbeat", { type: "heartbeat", term: 4, commit: 12, round: 6 }],
-  ["heartbeat-response", { type: "heartbeat-response", term: 4, round: 6 }],
+  ["heartbeat-response", { type: "heartbeat-response", term: 4, round: 6, health: "ok" }],
   [
     "read-index-request",
     { type: "read-index-request", term: 4, token: Number.MAX_SAFE_INTEGER, byLease: true },
@@ -171,6 +171,11 @@ export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[]
     },
   ],
   ["timeout-now", { type: "timeout-now", term: 4, lastIndex: 12, lastTerm: 4 }],
+  [
+    "heartbeat-response, stalled",
+    { type: "heartbeat-response", term: 4, round: 7, health: "stalled" },
+  ],
+  ["resign", { type: "resign", term: 4 }],
   ["transfer-request", { type: "transfer-request", request: 6, target: "n3" }],
   ["transfer-request, the best", { type: "transfer-request", request: 7, target: "" }],
   ["transfer-response", { type: "transfer-response", request: 6, status: "busy" }],

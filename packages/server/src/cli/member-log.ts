@@ -59,6 +59,17 @@ function logMinorEvent(log: Logger, event: ReplicaEvent): void {
     case "storage":
       log.warn(event, `storage is ${event.state}`);
       return;
+    case "health": {
+      const level = event.health === "ok" ? "info" : "warn";
+      log[level](event, `this member is ${event.health} (was ${event.previous}): ${event.reason}`);
+      return;
+    }
+    case "transfer":
+      log.info(event, `transfer to ${event.target} ${event.phase}: ${event.reason}`);
+      return;
+    case "loop-stalled":
+      log.warn(event, `the event loop stood still for ${Math.round(event.delayMs)} ms`);
+      return;
     case "late-turn":
       log.warn(event, `a turn was ${Math.round(event.delayMs)} ms late`);
       return;

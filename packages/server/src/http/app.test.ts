@@ -469,6 +469,7 @@ describe("/status", () => {
       state: "replicate",
       inflightMessages: 0,
       inflightBytes: 0,
+      health: "ok",
     } as const;
     const followers = [
       {

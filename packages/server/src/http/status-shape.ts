@@ -51,7 +51,9 @@ export function statusPage(sources: StatusSources): Record<string, unknown> {
     store: sources.store,
     pending: { writes: replica.pendingWrites, reads: replica.pendingReads },
     memory: { uncommittedBytes: replica.uncommittedBytes, tailBytes: replica.tailBytes },
-    storage: replica.log,
+    // A log that is "ok" may still wait for a disk that does not answer.
+    storage: { ...replica.log, ...replica.storage, stalledForMs: stalledForMs(replica) },
+    health: replica.health,
     recovery: replica.recovery,
     lease: { forMs: replica.leaseForMs ?? null },
     turnDelayMaxMs: replica.turnDelayMaxMs,
@@ -120,9 +122,13 @@ function membersOf({ configuration, followers }: ReplicaStatus): Record<string, 
     const member = { id, address, incarnation, role: learner ? "learner" : "voter" };
     const follower = followers.find((f) => f.id === id);
     if (follower === undefined) return member;
-    const { state, inflightMessages, inflightBytes } = follower;
-    return { ...member, replication: { state, inflightMessages, inflightBytes } };
+    const { state, health, inflightMessages, inflightBytes } = follower;
+    return { ...member, health, replication: { state, inflightMessages, inflightBytes } };
   });
+}
+
+function stalledForMs({ storage }: ReplicaStatus): number | null {
+  return storage.stalledForMs ?? null;
 }
 
 function failureOf(error: Error & { readonly code: string }): Record<string, string> {

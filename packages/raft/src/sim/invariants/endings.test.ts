@@ -98,6 +98,7 @@ describe("memory-at-base", () => {
     nextIndex: 3,
     state: "replicate",
     lastHeardMs: 0,
+    health: "ok",
     inflightMessages: 0,
     inflightBytes: 0,
   };

@@ -62,6 +62,7 @@ export class PaperCore implements CoreView {
       uncommittedBytes: 0,
       tailBytes: 0,
       transfer: undefined,
+      health: { state: "ok", sinceMs: 0, stalledSinceMs: undefined, stalls: 0, yields: 0 },
       ...this.more,
     };
   }
