@@ -112,7 +112,7 @@ describe("a leader whose log starts later than a peer needs", () => {
     solo.forget();
     solo.run(500);
     expect(requests(solo)).toEqual([]);
-    solo.step("n3", { type: "heartbeat-response", term: 2, round: 0 });
+    solo.step("n3", { type: "heartbeat-response", term: 2, round: 0, health: "ok" });
     expect(requests(solo)).toEqual(["n3"]);
   });
 
@@ -123,7 +123,7 @@ describe("a leader whose log starts later than a peer needs", () => {
     solo.raft.snapshotFailed(solo.nowMs, "n3");
     solo.take();
     expect(requests(solo)).toEqual([]);
-    solo.step("n2", { type: "heartbeat-response", term: 2, round: 0 });
+    solo.step("n2", { type: "heartbeat-response", term: 2, round: 0, health: "ok" });
     solo.run(150);
     expect(requests(solo)).toEqual(["n3"]);
   });
