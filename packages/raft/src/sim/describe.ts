@@ -38,10 +38,7 @@ export function describeMessage(message: PeerMessage): string {
     case "heartbeat":
       return `heartbeat term ${message.term}, commit ${message.commit}, round ${message.round}`;
     case "heartbeat-response":
-      return (
-        `heartbeat-response term ${message.term}, round ${message.round}` +
-        (message.health === "ok" ? "" : `, ${message.health}`)
-      );
+      return `heartbeat-response term ${message.term}, round ${message.round}, ${message.health}`;
     case "resign":
       return `resign term ${message.term}`;
     case "read-index-request":
