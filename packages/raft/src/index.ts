@@ -2,7 +2,9 @@
  * `quorate`: give it a state machine, get a replicated one.
  */
 export { openReplica } from "./runtime/node-open.ts";
-export { inspectDataDir } from "./runtime/node-repair.ts";
+export { inspectDataDir, planRecovery, recoverQuorum } from "./runtime/node-repair.ts";
+export type { QuorumRecoveryPlan, Survivor } from "./runtime/repair/quorum-loss.ts";
+export type { QuorumRecovery } from "./runtime/repair/recover-quorum.ts";
 export type { InspectOptions } from "./runtime/repair/inspect-data-dir.ts";
 export type {
   DirectoryHealth,

@@ -45,6 +45,8 @@ export interface SelfView {
   readonly configuration: Configuration | undefined;
   /** Formed: the newest configuration that is known to be committed. */
   readonly committed: IndexedConfiguration | undefined;
+  /** The ids that the cluster had before its quorum was lost and recovered from. */
+  readonly formerClusters: readonly ClusterId[];
   /** Unformed: the ids of the list. */
   readonly listed: readonly MemberId[];
   /** Unformed: the cluster that we ask to take us; undefined where any will do. */
@@ -61,6 +63,7 @@ const VISITOR: Admission = { accept: true, as: "visitor" };
 
 /** Whether to talk to `remote`; `dialed` is whom we meant to reach. */
 export function judge(self: SelfView, remote: Hello, dialed: MemberId | undefined): Admission {
+  if (self.formerClusters.includes(remote.clusterId)) return refuseFormer(self, remote);
   if (remote.id === self.id) return judgeSelf(self, remote, dialed);
   if (dialed !== undefined && dialed !== remote.id) {
     return refuse("identity", `under the address of ${dialed} answers ${remote.id}`);
@@ -85,6 +88,15 @@ export function names(
   return configuration !== undefined
     ? memberOf(configuration, who.id)?.incarnation === who.incarnation
     : false;
+}
+
+/** What it knows of its cluster ended before ours began: nothing of it may come in here. */
+function refuseFormer(self: SelfView, remote: Hello): Admission {
+  return refuse(
+    "cluster",
+    `${remote.id} comes from the time before cluster ${remote.clusterId} lost its quorum and was ` +
+      `recovered as ${self.clusterId}: start it on an empty directory and let it join`,
+  );
 }
 
 function judgeSelf(self: SelfView, remote: Hello, dialed: MemberId | undefined): Admission {

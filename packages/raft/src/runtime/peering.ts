@@ -375,6 +375,7 @@ export class Peering implements Newcomers {
       committed: this.#committed,
       listed:
         start !== undefined && "members" in start ? start.members.map((member) => member.id) : [],
+      formerClusters: this.#identity.formerClusters ?? [],
       asked: this.#joining?.clusterId,
     };
     const admission = judge(self, remote, dialed);

@@ -9,6 +9,8 @@ import { boundsText, defaultText, OPTION_ROWS } from "../config/options.ts";
 import { VERSION } from "../version.ts";
 import type { ClientFlags } from "./client.ts";
 import type { DevFlags } from "./dev-plan.ts";
+import type { DoctorFlags } from "./doctor-command.ts";
+import type { RecoverFlags } from "./recover-command.ts";
 import { failureOf, stylesOf } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -55,6 +57,7 @@ function buildProgram(terminal: Terminal, exit: Exit): Command {
   addKeyCommands(program, terminal);
   addStatus(program, terminal);
   addTransfer(program, terminal);
+  addRepair(program, terminal);
   return program;
 }
 
@@ -159,6 +162,29 @@ function addTransfer(program: Command, terminal: Terminal): void {
     });
 }
 
+function addRepair(program: Command, terminal: Terminal): void {
+  program
+    .command("doctor <directory>")
+    .description("Look at a data directory without changing it; exit code 6 if it is damaged.")
+    .option("--id <id>", "whose directory it should be")
+    .option("--json", "answer as JSON")
+    .addHelpText("after", DOCTOR_TEXT)
+    .action(async (directory: string, flags: DoctorFlags) => {
+      const { runDoctor } = await import("./doctor-command.ts");
+      await runDoctor({ directory, flags }, terminal);
+    });
+  program
+    .command("recover <directory...>")
+    .description("Go on with one surviving member after a quorum is lost for good.")
+    .option("--confirm <cluster>", "the id of the cluster: without it nothing is changed")
+    .option("--json", "answer as JSON")
+    .addHelpText("after", RECOVER_TEXT)
+    .action(async (directories: string[], flags: RecoverFlags) => {
+      const { runRecover } = await import("./recover-command.ts");
+      await runRecover({ directories, flags }, terminal);
+    });
+}
+
 function clientCommand(program: Command, usage: string, text: string): Command {
   return program
     .command(usage)
@@ -239,6 +265,24 @@ takes over, which is never the present leader.
 Examples:
   quorate transfer
   quorate transfer n2`;
+
+const DOCTOR_TEXT = `
+No lock is taken, so it can be used beside a running member, and on a directory that a member
+refuses to start on. Each finding comes with what to do about it.
+
+Examples:
+  quorate doctor ./data/n1
+  quorate doctor ./data/n1 --id n1 --json`;
+
+const RECOVER_TEXT = `
+The members must be stopped. Give the directories of all members that are left: the one with the
+newest log goes on, alone and as a new cluster; all others, the lost and the given up, are refused
+from then on and join anew on empty directories. First it prints what may be lost. Without
+--confirm, or the same typed in a terminal, nothing is changed. If it is cut short, repeat it.
+
+Examples:
+  quorate recover ./data/n1
+  quorate recover ./data/n1 ./data/n2 --confirm 5f0c2f1d8f4be6a3c0d1e2f3a4b5c6d7`;
 
 const EXIT_CODES = `
 Exit codes:

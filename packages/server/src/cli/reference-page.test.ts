@@ -6,7 +6,18 @@ import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { runCli } from "./program.ts";
 
-const COMMANDS = ["start", "dev", "put", "get", "delete", "list", "status", "transfer"];
+const COMMANDS = [
+  "start",
+  "dev",
+  "put",
+  "get",
+  "delete",
+  "list",
+  "status",
+  "transfer",
+  "doctor",
+  "recover",
+];
 
 const HEAD = `# Command line
 
