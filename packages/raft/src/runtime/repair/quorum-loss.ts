@@ -3,8 +3,8 @@
  * done. This file only reckons; the steps are in recover-quorum.ts.
  *
  * What is known. An entry was acknowledged only if a majority of the voters (in a joint
- * configuration, of both halves) had it durable. So if the members whose directories are gone are no
- * majority of some half, every acknowledged entry is in one of the directories at hand, and the
+ * configuration, of both halves) had it durable. So if the members whose directories are gone are
+ * no majority of some half, every acknowledged entry is in one of the directories at hand, and the
  * newest of their logs has them all (Raft's election rule, applied by hand). If they are a majority
  * of each, entries may have been acknowledged that none of these directories has; nobody can say
  * whether there are any.
