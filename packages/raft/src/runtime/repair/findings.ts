@@ -97,7 +97,7 @@ function lost(path: string): Finding {
   };
 }
 
-function aboutState({ id, state }: Identity, path: string): Finding[] {
+function aboutState({ id, state, reason }: Identity, path: string): Finding[] {
   switch (state) {
     case "new":
       return [
@@ -117,6 +117,26 @@ function aboutState({ id, state }: Identity, path: string): Finding[] {
           path,
           problem: `Forming the cluster of member ${id} was cut short.`,
           remedy: "Start the member: it goes on from here.",
+        },
+      ];
+    case "joining":
+      return [
+        {
+          code: "JOINING",
+          severity: "note",
+          path,
+          problem: `Member ${id} was invited by a cluster; its log is still to come.`,
+          remedy: "Start the member: it goes on from here.",
+        },
+      ];
+    case "removed":
+      return [
+        {
+          code: "REMOVED",
+          severity: "damage",
+          path,
+          problem: `The directory must not be used any more: ${reason ?? `${id} was removed`}.`,
+          remedy: `To make ${id} a member again, let it join on an empty directory. This one can go.`,
         },
       ];
     case "recovering":
@@ -142,10 +162,7 @@ function aboutLog(evidence: Evidence): Finding[] {
   }
   if (log?.refusal !== undefined) return [refused(log, log.refusal)];
   const findings = log === undefined ? [] : aboutTail(log);
-  // Who was invited holds no entry before its first append, but a record that its log has begun.
-  const isInvited = identity?.invitedBy !== undefined && (log?.files.length ?? 0) > 0;
-  const isEmpty = !isInvited && (log === undefined || groupOf(log)?.lastIndex === undefined);
-  if (isEmpty && (identity?.state === "formed" || identity?.state === "recovering")) {
+  if (isLost(identity, log)) {
     const what =
       log === undefined || log.files.length === 0 ? "is missing or empty" : "holds no entry";
     findings.push({
@@ -161,6 +178,14 @@ function aboutLog(evidence: Evidence): Finding[] {
   return findings;
 }
 
+/** Who was invited may hold no entry yet, but holds the record with which its log began. */
+function isLost(identity: Identity | undefined, log: LogSurvey | undefined): boolean {
+  if (identity?.state !== "formed" && identity?.state !== "recovering") return false;
+  const found = log === undefined ? undefined : groupOf(log);
+  if (found === undefined) return true;
+  return found.lastIndex === 0 && identity.invitedBy === undefined;
+}
+
 /** What opening the log would be refused with, and where. */
 function refused(log: LogSurvey, refusal: unknown): Finding {
   if (isNewer(refusal)) return newer(log.directory, refusal);
@@ -173,7 +198,7 @@ function refused(log: LogSurvey, refusal: unknown): Finding {
     behind === 0 ? "" : ` Behind it, ${plural(behind, "record is", "records are")} whole.`;
   const found = groupOf(log);
   const readable =
-    found === undefined
+    found === undefined || found.lastIndex === found.startIndex
       ? "No entry could be read before it."
       : `Entries ${found.startIndex + 1} to ${found.lastIndex} could be read before it.`;
   return {
@@ -334,7 +359,9 @@ function isNewer(refusal: unknown): boolean {
 /** What the log has of the group; undefined where that is nothing. */
 function groupOf(log: LogSurvey): RecoveredGroup | undefined {
   const found = log.groups.find(({ group }) => group === GROUP)?.recovered;
-  return found === undefined || found.lastIndex === 0 ? undefined : found;
+  return found === undefined || (found.lastIndex === 0 && found.hardState.term === 0)
+    ? undefined
+    : found;
 }
 
 function plural(count: number, one: string, many: string): string {

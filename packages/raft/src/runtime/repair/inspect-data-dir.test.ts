@@ -300,6 +300,14 @@ describe("a directory that the engine refuses", () => {
     expect(codes(inspection)).toContain("LOG_DAMAGED");
   });
 
+  test("for its member was removed, with the reason", async () => {
+    const { world, disk } = await used();
+    const file = new IdentityFile(disk, DATA, crc32);
+    await file.write({ ...(await file.read())!, state: "removed", reason: "configuration 7" });
+    const found = await expectDamage(disk, "REMOVED", { world, code: /REMOVED/ });
+    expect(found.findings[0]!.problem).toContain("configuration 7");
+  });
+
   test("for recovery from a lost quorum was begun and not finished", async () => {
     const { world, disk } = await used();
     const file = new IdentityFile(disk, DATA, crc32);
@@ -323,6 +331,21 @@ describe("a directory that starts, and is odd", () => {
     const inspection = await inspect(disk);
     expect(inspection.health).toBe("healthy");
     expect(inspection.findings).toMatchObject([{ code: "OTHER_INCARNATION", severity: "warning" }]);
+  });
+
+  test("says of one that was invited that its log is still to come", async () => {
+    const { disk } = await used();
+    const file = new IdentityFile(disk, DATA, crc32);
+    const { id, incarnation, clusterId } = (await file.read())!;
+    await disk.remove(IDENTITY);
+    for (const path of disk.paths().filter((name) => name.includes("/log/"))) {
+      await disk.remove(path);
+    }
+    const invited = { id, incarnation, clusterId, configuration: "", invitedBy: 12 };
+    await file.write({ ...invited, state: "joining" });
+    const inspection = await inspect(disk);
+    expect(inspection.health).toBe("healthy");
+    expect(codes(inspection)).toEqual(["JOINING"]);
   });
 
   test("says that its member is none of the configuration in force", async () => {

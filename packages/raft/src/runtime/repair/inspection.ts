@@ -29,6 +29,8 @@ export type FindingCode =
   | "LOG_TORN"
   | "NOT_STARTED"
   | "FORMING"
+  | "JOINING"
+  | "REMOVED"
   | "RECOVERY_UNFINISHED"
   | "OTHER_INCARNATION"
   | "NOT_A_MEMBER"

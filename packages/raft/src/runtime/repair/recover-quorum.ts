@@ -164,8 +164,9 @@ function decide(before: Identity, found: RecoveredGroup, random: Random): Identi
   const incarnation = randomHex(random);
   const address = memberOf(configuration, before.id)?.address ?? before.id;
   const alone = votersOnly([{ id: before.id, address, incarnation }]);
+  // Nothing else of what it was: by whom it was invited, say, is of the old cluster.
   return {
-    ...before,
+    id: before.id,
     incarnation,
     state: "recovering",
     clusterId: randomHex(random),
