@@ -13,6 +13,7 @@ import { scenarios as votes } from "./issues-votes.ts";
 import { scenarios as freshness } from "./freshness.ts";
 import { scenarios as lateAnswers } from "./late-answers.ts";
 import { scenarios as logRecovery } from "./log-recovery.ts";
+import { scenarios as lostQuorum } from "./lost-quorum.ts";
 import { scenarios as stability } from "./stability.ts";
 import { scenarios as transfer } from "./transfer.ts";
 
@@ -20,6 +21,7 @@ import { scenarios as transfer } from "./transfer.ts";
 export const SCENARIOS: readonly Scenario[] = [
   ...lateAnswers,
   ...logRecovery,
+  ...lostQuorum,
   ...stability,
   ...transfer,
   ...votes,

@@ -49,3 +49,9 @@ export type { TestCluster, TestClusterOptions } from "./test-cluster.ts";
 export { testCluster } from "./test-cluster.ts";
 export type { TestMember } from "./test-member.ts";
 export { TrapError, trap, untrapped } from "./traps.ts";
+export { SimDisk } from "../disk/sim-disk.ts";
+// What looks at directories and repairs them, over any disk: see `inspectDataDir` of the library.
+export { inspectDirectory } from "../runtime/repair/inspect-data-dir.ts";
+export { planQuorumRecovery } from "../runtime/repair/quorum-loss.ts";
+export { recoverDirectory } from "../runtime/repair/recover-quorum.ts";
+export type { RecoverPorts } from "../runtime/repair/recover-quorum.ts";
