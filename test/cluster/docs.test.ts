@@ -22,6 +22,11 @@ test("docs/client.md: the program works against a cluster", async (context) => {
   expect(await outputOf(context, here)).toEqual(printed);
 });
 
+test("docs/recipes.md: the program does what it says", async (context) => {
+  const { code, printed } = await programOf("docs/recipes.md");
+  expect(await outputOf(context, code)).toEqual(printed);
+});
+
 interface Program {
   readonly code: string;
   /** What the comments behind `console.log` say. */

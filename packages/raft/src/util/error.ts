@@ -23,6 +23,7 @@ export type ErrorCode =
   | "OPTION_INVALID"
   | "MEMBER_UNKNOWN"
   | "MEMBER_NOT_VOTER"
+  | "LOCK_LOST"
   | "DISK_FULL"
   | "STORAGE_FAILED"
   | "LOG_DAMAGED"
@@ -136,6 +137,13 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
     httpStatus: 409,
     exitCode: 2,
     text: "Only a voter can do that, and the named member is none, or there is no other one.",
+  },
+  LOCK_LOST: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 409,
+    exitCode: 9,
+    text: "A lock is not held any more: its time has passed, or it was released.",
   },
   DISK_FULL: {
     retryable: true,
