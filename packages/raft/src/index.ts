@@ -14,6 +14,7 @@ export type {
   InspectedIdentity,
   InspectedLog,
   InspectedLogFile,
+  InspectedSnapshot,
   Inspection,
 } from "./runtime/repair/inspection.ts";
 export type {

@@ -9,6 +9,7 @@ import {
   inspectDirectory,
   planQuorumRecovery,
   recoverDirectory,
+  sha256,
 } from "quorate/sim";
 import type { RecoverPorts } from "quorate/sim";
 import type { Scenario } from "../scenario.ts";
@@ -54,6 +55,7 @@ async function recover(disk: SimDisk, cutAt?: number): Promise<boolean> {
   const ports: RecoverPorts = {
     disk,
     checksum: crc32,
+    digest: sha256,
     random: new SeededRandom(cutAt ?? 0),
     clock: { nowMs: () => 0, setTimer: () => ({ cancel: () => {} }), soon: queueMicrotask },
   };
@@ -69,12 +71,18 @@ async function recover(disk: SimDisk, cutAt?: number): Promise<boolean> {
 }
 
 async function judge(disk: SimDisk): Promise<void> {
-  const { identity } = await inspectDirectory({ disk: copyOf(disk), checksum: crc32 }, DATA);
+  const { identity } = await inspectDirectory(
+    { disk: copyOf(disk), checksum: crc32, digest: sha256 },
+    DATA,
+  );
   if (identity?.state === "recovering") {
     await aloneOn(disk).refuses("n1", "DATA_DIR_INVALID");
     const again = copyOf(disk);
     await recover(again);
-    const later = await inspectDirectory({ disk: copyOf(again), checksum: crc32 }, DATA);
+    const later = await inspectDirectory(
+      { disk: copyOf(again), checksum: crc32, digest: sha256 },
+      DATA,
+    );
     const { clusterId } = later.identity!;
     if (clusterId !== identity.clusterId) throw new Error("it comes to another end than decided");
     await goesOn(again);

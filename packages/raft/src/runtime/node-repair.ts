@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import { NodeDisk } from "../disk/node-disk.ts";
-import { nodeChecksum } from "./node-checksum.ts";
+import { nodeChecksum, nodeDigest } from "./node-checksum.ts";
 import { nodeClock } from "./node-clock.ts";
 import { nodeRandom } from "./node-random.ts";
 import { inspectDirectory } from "./repair/inspect-data-dir.ts";
@@ -29,7 +29,7 @@ import type { QuorumRecovery } from "./repair/recover-quorum.ts";
  * ```
  */
 export function inspectDataDir(path: string, options: InspectOptions = {}): Promise<Inspection> {
-  const ports = { disk: new NodeDisk(), checksum: nodeChecksum };
+  const ports = { disk: new NodeDisk(), checksum: nodeChecksum, digest: nodeDigest };
   return inspectDirectory(ports, absolute(path), options);
 }
 
@@ -65,8 +65,8 @@ export async function planRecovery(paths: readonly string[]): Promise<QuorumReco
  * DATA_DIR_INVALID where the directory has changed since; STORAGE_FAILED, DISK_FULL.
  */
 export function recoverQuorum(plan: QuorumRecoveryPlan, confirm: string): Promise<QuorumRecovery> {
-  const [disk, checksum, clock, random] = [new NodeDisk(), nodeChecksum, nodeClock, nodeRandom];
-  return recoverDirectory({ disk, checksum, clock, random }, plan, confirm);
+  const files = { disk: new NodeDisk(), checksum: nodeChecksum, digest: nodeDigest };
+  return recoverDirectory({ ...files, clock: nodeClock, random: nodeRandom }, plan, confirm);
 }
 
 function absolute(path: string): string {

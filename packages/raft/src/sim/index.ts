@@ -55,3 +55,4 @@ export { inspectDirectory } from "../runtime/repair/inspect-data-dir.ts";
 export { planQuorumRecovery } from "../runtime/repair/quorum-loss.ts";
 export { recoverDirectory } from "../runtime/repair/recover-quorum.ts";
 export type { RecoverPorts } from "../runtime/repair/recover-quorum.ts";
+export { sha256 } from "./sha256.ts";

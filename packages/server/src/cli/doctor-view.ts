@@ -23,6 +23,7 @@ export function doctorView(inspection: Inspection, style: Styled): string {
   if (log !== undefined) {
     parts.push(facts(logRows(log), style), configurationsView(log, style), filesView(log, style));
   }
+  parts.push(snapshotsView(inspection, style));
   parts.push(...findings.map((finding) => findingView(finding, style)));
   return parts.filter((part) => part !== "").join("\n\n");
 }
@@ -92,6 +93,15 @@ function filesView({ files }: InspectedLog, style: Styled): string {
     return [`  ${name}`, kind, size(bytes), kind === "log" ? counted : "-"];
   });
   return alignRows([["  file", "kind", "size", "whole records"], ...rows], dimHead(style));
+}
+
+function snapshotsView({ snapshots }: Inspection, style: Styled): string {
+  if (snapshots.length === 0) return "";
+  const rows = snapshots.map(({ name, kind, bytes, index, isWhole }) => {
+    const state = kind === "snap" ? (isWhole ? "whole" : "damaged") : "unfinished";
+    return [`  ${name}`, size(bytes), index === undefined ? "-" : `up to ${index}`, state];
+  });
+  return alignRows([["  snapshot", "size", "entries", "state"], ...rows], dimHead(style));
 }
 
 function findingView(finding: Finding, style: Styled): string {

@@ -10,6 +10,7 @@ import { encodeConfiguration, memberOf } from "../../core/configuration.ts";
 import type { RecoveredGroup } from "../../core/contract.ts";
 import { LogDamage } from "../../log/log-health.ts";
 import type { LogFileSurvey, LogSurvey } from "../../log/survey.ts";
+import type { SnapshotFileSurvey } from "../../snapshot/survey.ts";
 import { toHex } from "../../util/bytes.ts";
 import { QuorateError, messageOf } from "../../util/error.ts";
 import { GROUP } from "../data-dir.ts";
@@ -23,7 +24,7 @@ const REPLACE =
   "its id, and start it on an empty directory; nothing acknowledged is lost by that";
 const PUT_BACK = "Put it back as it was, from the disk that held it last, not from an older copy";
 const UPGRADE = "Start the version of the software that wrote it, or a newer one";
-const OURS = /^(?:identity\.json|log|snapshots?)$/;
+const OURS = /^(?:identity\.json|log|snapshot)$/;
 const LOCK = /^lock\.\d+-[0-9a-f]{16}$/;
 const TEMPORARY = /\.(?:tmp|new)$/;
 
@@ -40,6 +41,7 @@ export function findingsOf(evidence: Evidence): Finding[] {
     ...aboutIdentity(evidence),
     ...aboutLog(evidence),
     ...aboutBoth(evidence),
+    ...aboutSnapshots(evidence),
     ...aboutNames(path, names),
     ...aboutLogFiles(evidence.log?.files ?? []),
   ];
@@ -294,6 +296,63 @@ function aboutMembership(identity: Identity, found: RecoveredGroup, path: string
   ];
 }
 
+/**
+ * A log that starts behind an index needs a snapshot that reaches up to it; the newest one that is
+ * whole is used, and any that is not too old will do.
+ */
+function aboutSnapshots(evidence: Evidence): Finding[] {
+  const { snapshots, snapshotsUnreadable, log, path } = evidence;
+  const directory = `${path}/snapshot`;
+  if (snapshotsUnreadable !== undefined) {
+    return [unreadablePlace(directory, `${directory} cannot be listed: ${snapshotsUnreadable}.`)];
+  }
+  const found = log === undefined || log.refusal !== undefined ? undefined : groupOf(log);
+  const needed = found?.startIndex ?? 0;
+  const usable = snapshots.filter(({ meta }) => meta !== undefined && meta.index >= needed);
+  const isMissing = needed > 0 && usable.length === 0;
+  const findings = snapshots.flatMap((file) => aboutSnapshot(file, isMissing));
+  if (isMissing && findings.every(({ severity }) => severity !== "damage")) {
+    findings.push({
+      code: "SNAPSHOT_LOST",
+      severity: "damage",
+      path: directory,
+      problem: `The log starts behind entry ${needed}, and no whole snapshot reaches up to it.`,
+      remedy: `${PUT_BACK}. ${REPLACE}.`,
+    });
+  }
+  return findings;
+}
+
+function aboutSnapshot(file: SnapshotFileSurvey, isMissing: boolean): Finding[] {
+  const { path, kind, problem, isNewer } = file;
+  if (kind === undefined) return [foreign(path, "the snapshot directory")];
+  if (problem === undefined) return [];
+  if (isNewer) {
+    const what = `A newer version of the software wrote this: ${problem.why}.`;
+    return [
+      { code: "FORMAT_NEWER", severity: "damage", path, problem: what, remedy: `${UPGRADE}.` },
+    ];
+  }
+  return [
+    {
+      code: "SNAPSHOT_DAMAGED",
+      severity: isMissing ? "damage" : "warning",
+      path,
+      offset: problem.offset,
+      problem: `The snapshot is damaged: ${problem.why}.`,
+      remedy: isMissing
+        ? `There is no other one to start from. ${PUT_BACK}. ${REPLACE}.`
+        : "Another snapshot and the log are enough to start from. Have the disk checked.",
+    },
+  ];
+}
+
+function foreign(path: string, where: string): Finding {
+  const problem = `There is a file in ${where} that is not of it.`;
+  const remedy = "It is never read; put nothing of your own here.";
+  return { code: "FOREIGN_FILE", severity: "note", path, problem, remedy };
+}
+
 function aboutNames(path: string, names: readonly string[]): Finding[] {
   return names.flatMap((name): Finding[] => {
     if (OURS.test(name)) return [];
@@ -313,9 +372,7 @@ function aboutLogFiles(files: readonly LogFileSurvey[]): Finding[] {
   return files.flatMap((file): Finding[] => {
     const { path, kind, problem } = file;
     if (kind === undefined) {
-      const remedy = "It is never read; put nothing of your own here.";
-      const what = "There is a file in the log directory that is not of the log.";
-      return [{ code: "FOREIGN_FILE", severity: "note", path, problem: what, remedy }];
+      return [foreign(path, "the log directory")];
     }
     if (problem === undefined || kind === "log") return [];
     return [unreadablePlace(path, `A spare file of the log cannot be read: ${problem}.`)];

@@ -3,9 +3,14 @@
  * open it, and not a byte changed.
  */
 import { describe, expect, test } from "vitest";
+import { openLog } from "../../log/open-log.ts";
 import { encodeSegmentHead } from "../../log/segment.ts";
+import { openSnapshots } from "../../snapshot/snapshot-directory.ts";
+import { ManualClock } from "../../transport/manual-clock.ts";
 import type { SimDisk } from "../../disk/sim-disk.ts";
 import { crc32 } from "../../util/checksum.ts";
+import { SeededRandom } from "../../util/random.ts";
+import { nodeDigest } from "../node-checksum.ts";
 import { IdentityFile } from "../identity.ts";
 import { add, errorOf, World } from "../world-harness.ts";
 import { inspectDirectory } from "./inspect-data-dir.ts";
@@ -33,7 +38,11 @@ async function inspect(disk: SimDisk, options: InspectOptions = {}): Promise<Ins
     if (WRITES.has(kind) || creates === true) throw new Error(`${kind} while looking`);
     return undefined;
   };
-  const inspection = await inspectDirectory({ disk, checksum: crc32 }, DATA, options);
+  const inspection = await inspectDirectory(
+    { disk, checksum: crc32, digest: nodeDigest },
+    DATA,
+    options,
+  );
   disk.beforeOperation = undefined;
   expect(imageOf(disk)).toEqual(before);
   return inspection;
@@ -153,7 +162,10 @@ describe("a directory with nothing in it", () => {
 
   test("that is a file cannot be listed", async () => {
     const { disk } = await used();
-    const inspection = await inspectDirectory({ disk, checksum: crc32 }, IDENTITY);
+    const inspection = await inspectDirectory(
+      { disk, checksum: crc32, digest: nodeDigest },
+      IDENTITY,
+    );
     expect(codes(inspection)).toEqual(["UNREADABLE"]);
   });
 
@@ -296,7 +308,7 @@ describe("a directory that the engine refuses", () => {
     const path = segmentOf(disk, 1);
     disk.beforeOperation = (operation) =>
       operation.kind === "read" && operation.path === path ? { reason: "io" } : undefined;
-    const inspection = await inspectDirectory({ disk, checksum: crc32 }, DATA);
+    const inspection = await inspectDirectory({ disk, checksum: crc32, digest: nodeDigest }, DATA);
     expect(codes(inspection)).toContain("LOG_DAMAGED");
   });
 
@@ -319,6 +331,82 @@ describe("a directory that the engine refuses", () => {
       code: /DATA_DIR_INVALID/,
     });
     expect(found.identity!.formerClusters).toEqual([identity.clusterId]);
+  });
+});
+
+describe("snapshots", () => {
+  const SNAPSHOTS = `${DATA}/snapshot`;
+
+  /** A log that starts behind entry 4, and two snapshots that it can start from. */
+  async function compacted(): Promise<{ disk: SimDisk; paths: string[] }> {
+    const { disk } = await used(10);
+    const { log, identity } = await inspect(disk);
+    const { clusterId } = identity!;
+    const configuration = log!.configurations.at(-1)!;
+    const options = { disk, checksum: crc32, clock: new ManualClock() };
+    const opened = await openLog({
+      ...options,
+      directory: `${DATA}/log`,
+      random: new SeededRandom(1),
+      segmentBytes: 65_536,
+    });
+    await opened.release(1, 4);
+    await opened.close();
+    const store = await openSnapshots({ ...options, directory: SNAPSHOTS, digest: nodeDigest });
+    for (const index of [4, 7]) {
+      const at = { index, term: log!.lastTerm, timeMs: 5, engine: new Uint8Array(3) };
+      const writer = await store.create({ ...at, configuration, clusterId: clusterId! });
+      for (let i = 0; i < 40; i++) await writer.write(new Uint8Array(5_000).fill(i));
+      await writer.finish();
+    }
+    return { disk, paths: disk.paths().filter((path) => path.endsWith(".snap")) };
+  }
+
+  test("are listed with what they stand for", async () => {
+    const { disk } = await compacted();
+    disk.place(`${SNAPSHOTS}/00000000000000000009-00000000000000000002.new`, new Uint8Array(9));
+    const { health, findings, snapshots, log } = await inspect(disk);
+    expect({ health, findings }).toEqual({ health: "healthy", findings: [] });
+    expect(log!.startIndex).toBe(4);
+    expect(snapshots).toMatchObject([
+      { kind: "snap", index: 4, isWhole: true, configuration: { index: 1 } },
+      { kind: "snap", index: 7, isWhole: true, timeMs: 5 },
+      { kind: "new", index: 9, isWhole: false },
+    ]);
+    expect(snapshots[0]!.bytes).toBeGreaterThan(200_000);
+  });
+
+  test("of which the newest is damaged are enough with the older one", async () => {
+    const { disk, paths } = await compacted();
+    disk.flip(paths[1]!, 150_000, 0x04);
+    const inspection = await inspect(disk);
+    expect(inspection.health).toBe("healthy");
+    expect(inspection.findings).toMatchObject([
+      { code: "SNAPSHOT_DAMAGED", severity: "warning", path: paths[1] },
+    ]);
+    expect(inspection.findings[0]!.offset).toBeGreaterThan(100_000);
+    expect(inspection.snapshots.map(({ isWhole }) => isWhole)).toEqual([true, false]);
+  });
+
+  test("that are all damaged or lost leave nothing to start from", async () => {
+    const { disk, paths } = await compacted();
+    for (const path of paths) disk.flip(path, 40, 0x04);
+    const damaged = await inspect(disk);
+    expect(damaged.health).toBe("damaged");
+    expect(codes(damaged)).toEqual(["SNAPSHOT_DAMAGED", "SNAPSHOT_DAMAGED"]);
+    for (const path of paths) await disk.remove(path);
+    const lost = await inspect(disk);
+    expect(lost.health).toBe("damaged");
+    expect(codes(lost)).toEqual(["SNAPSHOT_LOST"]);
+  });
+
+  test("of a newer version are said to be so", async () => {
+    const { disk, paths } = await compacted();
+    const bytes = disk.image(paths[1]!);
+    bytes[8] = 2;
+    new DataView(bytes.buffer, bytes.byteOffset).setUint32(20, crc32(bytes.subarray(0, 20)), true);
+    disk.place(paths[1]!, bytes);
+    expect(codes(await inspect(disk))).toEqual(["FORMAT_NEWER"]);
   });
 });
 

@@ -12,10 +12,14 @@ import type { Disk } from "../../disk/disk.ts";
 import { DiskError } from "../../disk/disk.ts";
 import { surveyLog } from "../../log/survey.ts";
 import type { LogFileSurvey, LogSurvey } from "../../log/survey.ts";
+import { parseSnapshotName } from "../../snapshot/snapshot-format.ts";
+import { surveySnapshots } from "../../snapshot/survey.ts";
+import type { SnapshotFileSurvey } from "../../snapshot/survey.ts";
 import { NO_CLUSTER } from "../../transport/transport.ts";
 import type { Checksum } from "../../util/checksum.ts";
 import { messageOf } from "../../util/error.ts";
 import { GROUP } from "../data-dir.ts";
+import type { Digest } from "../ports.ts";
 import { IdentityFile } from "../identity.ts";
 import type { Identity } from "../identity.ts";
 import { findingsOf } from "./findings.ts";
@@ -24,13 +28,18 @@ import type {
   InspectedIdentity,
   InspectedLog,
   InspectedLogFile,
+  InspectedSnapshot,
   Inspection,
 } from "./inspection.ts";
+
+/** The directory of the snapshots in a data directory. */
+const SNAPSHOTS = "snapshot";
 
 /** What inspecting reads with. */
 export interface InspectPorts {
   readonly disk: Disk;
   readonly checksum: Checksum;
+  readonly digest: Digest;
 }
 
 /** How a directory is looked at. */
@@ -54,6 +63,9 @@ export interface Evidence {
   readonly log: LogSurvey | undefined;
   /** Why the log directory could not be listed. */
   readonly logUnreadable: string | undefined;
+  readonly snapshots: readonly SnapshotFileSurvey[];
+  /** Why the snapshot directory could not be listed. */
+  readonly snapshotsUnreadable: string | undefined;
   readonly expectedId: MemberId | undefined;
 }
 
@@ -71,15 +83,17 @@ export async function inspectDirectory(
     inUse: evidence.inUse,
     identity: evidence.identity && identityView(evidence.identity),
     log: evidence.log && logView(evidence.log),
+    snapshots: evidence.snapshots.map(snapshotView),
     findings,
   };
 }
 
 async function gather(
-  { disk, checksum }: InspectPorts,
+  ports: InspectPorts,
   path: string,
   options: InspectOptions,
 ): Promise<Evidence> {
+  const { disk, checksum } = ports;
   const evidence = {
     path,
     names: undefined,
@@ -89,6 +103,8 @@ async function gather(
     identityRefusal: undefined,
     log: undefined,
     logUnreadable: undefined,
+    snapshots: [],
+    snapshotsUnreadable: undefined,
     expectedId: options.id,
   };
   let names: readonly string[];
@@ -100,8 +116,9 @@ async function gather(
   }
   const inUse = await disk.lockHolder(`${path}/lock`).catch(() => undefined);
   const identity = await readIdentity(disk, path, checksum);
-  const log = await readLog({ disk, checksum }, `${path}/log`);
-  return { ...evidence, names, inUse, ...identity, ...log };
+  const log = await readLog(ports, `${path}/log`);
+  const snapshots = await readSnapshots(ports, `${path}/${SNAPSHOTS}`);
+  return { ...evidence, names, inUse, ...identity, ...log, ...snapshots };
 }
 
 async function readIdentity(
@@ -127,6 +144,19 @@ async function readLog(
     return { log, logUnreadable: undefined };
   } catch (error) {
     return { log: undefined, logUnreadable: diskMessage(error) };
+  }
+}
+
+async function readSnapshots(
+  ports: InspectPorts,
+  directory: string,
+): Promise<Pick<Evidence, "snapshots" | "snapshotsUnreadable">> {
+  try {
+    const isThere = await ports.disk.exists(directory);
+    const snapshots = isThere ? await surveySnapshots({ ...ports, directory }) : [];
+    return { snapshots, snapshotsUnreadable: undefined };
+  } catch (error) {
+    return { snapshots: [], snapshotsUnreadable: diskMessage(error) };
   }
 }
 
@@ -171,6 +201,21 @@ function logView(log: LogSurvey): InspectedLog {
 function fileView({ path, kind, bytes, records, recordsBehind }: LogFileSurvey): InspectedLogFile {
   const name = path.slice(path.lastIndexOf("/") + 1);
   return { name, kind: kind ?? "foreign", bytes, records, recordsBehind };
+}
+
+function snapshotView({ path, kind, bytes, meta }: SnapshotFileSurvey): InspectedSnapshot {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const at = parseSnapshotName(name);
+  return {
+    name,
+    kind: kind ?? "foreign",
+    bytes,
+    isWhole: meta !== undefined,
+    index: at?.index,
+    term: at?.term,
+    timeMs: meta?.timeMs,
+    configuration: meta?.configuration,
+  };
 }
 
 function diskMessage(error: unknown): string {

@@ -27,6 +27,8 @@ export type FindingCode =
   | "LOG_LOST"
   | "LOG_DAMAGED"
   | "LOG_TORN"
+  | "SNAPSHOT_LOST"
+  | "SNAPSHOT_DAMAGED"
   | "NOT_STARTED"
   | "FORMING"
   | "JOINING"
@@ -114,6 +116,22 @@ export interface InspectedLogFile {
   readonly recordsBehind: number;
 }
 
+/** One file of the snapshot directory. */
+export interface InspectedSnapshot {
+  readonly name: string;
+  /** `snap`: a finished one. `new`, `part`, `note`: one being taken or received. */
+  readonly kind: "snap" | "new" | "part" | "note" | "foreign";
+  readonly bytes: number;
+  /** Whether every byte was read and is right; false for what is not finished. */
+  readonly isWhole: boolean;
+  /** The last entry that it stands for. */
+  readonly index: number | undefined;
+  readonly term: number | undefined;
+  /** Cluster time at that entry, in ms. */
+  readonly timeMs: number | undefined;
+  readonly configuration: InspectedConfiguration | undefined;
+}
+
 /** What {@link inspectDataDir} found. */
 export interface Inspection {
   readonly path: string;
@@ -124,6 +142,8 @@ export interface Inspection {
   readonly identity: InspectedIdentity | undefined;
   /** Undefined where there is none. */
   readonly log: InspectedLog | undefined;
+  /** Every file of the snapshot directory. */
+  readonly snapshots: readonly InspectedSnapshot[];
   /** What is worth saying, the worst first. */
   readonly findings: readonly Finding[];
 }

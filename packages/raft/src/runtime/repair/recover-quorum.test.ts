@@ -8,6 +8,7 @@ import type { SimDisk } from "../../disk/sim-disk.ts";
 import { ManualClock } from "../../transport/manual-clock.ts";
 import { crc32 } from "../../util/checksum.ts";
 import { SeededRandom } from "../../util/random.ts";
+import { nodeDigest } from "../node-checksum.ts";
 import { IdentityFile } from "../identity.ts";
 import type { Identity } from "../identity.ts";
 import { add, errorOf, total, World } from "../world-harness.ts";
@@ -32,7 +33,7 @@ async function stopped(writes = 4, count = 3, seed = SEED): Promise<World> {
 
 function portsOf(disk: SimDisk): RecoverPorts {
   const clock = new ManualClock();
-  return { disk, checksum: crc32, clock, random: new SeededRandom(SEED + 1) };
+  return { disk, checksum: crc32, digest: nodeDigest, clock, random: new SeededRandom(SEED + 1) };
 }
 
 function inspect(world: World, id: MemberId): Promise<Inspection> {
