@@ -301,7 +301,7 @@ function aboutMembership(identity: Identity, found: RecoveredGroup, path: string
  * whole is used, and any that is not too old will do.
  */
 function aboutSnapshots(evidence: Evidence): Finding[] {
-  const { snapshots, snapshotsUnreadable, log, path } = evidence;
+  const { identity, snapshots, snapshotsUnreadable, log, path } = evidence;
   const directory = `${path}/snapshot`;
   if (snapshotsUnreadable !== undefined) {
     return [unreadablePlace(directory, `${directory} cannot be listed: ${snapshotsUnreadable}.`)];
@@ -310,7 +310,7 @@ function aboutSnapshots(evidence: Evidence): Finding[] {
   const needed = found?.startIndex ?? 0;
   const usable = snapshots.filter(({ meta }) => meta !== undefined && meta.index >= needed);
   const isMissing = needed > 0 && usable.length === 0;
-  const findings = snapshots.flatMap((file) => aboutSnapshot(file, isMissing));
+  const findings = snapshots.flatMap((file) => aboutSnapshot(file, isMissing, identity));
   if (isMissing && findings.every(({ severity }) => severity !== "damage")) {
     findings.push({
       code: "SNAPSHOT_LOST",
@@ -323,9 +323,25 @@ function aboutSnapshots(evidence: Evidence): Finding[] {
   return findings;
 }
 
-function aboutSnapshot(file: SnapshotFileSurvey, isMissing: boolean): Finding[] {
-  const { path, kind, problem, isNewer } = file;
+function aboutSnapshot(
+  file: SnapshotFileSurvey,
+  isMissing: boolean,
+  identity: Identity | undefined,
+): Finding[] {
+  const { path, kind, meta, problem, isNewer } = file;
   if (kind === undefined) return [foreign(path, "the snapshot directory")];
+  const isOfOther = meta !== undefined && meta.clusterId !== identity?.clusterId;
+  if (isOfOther && identity !== undefined && identity.state !== "recovering") {
+    return [
+      {
+        code: "NOT_TOGETHER",
+        severity: "damage",
+        path,
+        problem: `The snapshot is of cluster ${meta.clusterId}, the directory of another.`,
+        remedy: `Find out which of the two was put here by mistake, and undo that. ${REPLACE}.`,
+      },
+    ];
+  }
   if (problem === undefined) return [];
   if (isNewer) {
     const what = `A newer version of the software wrote this: ${problem.why}.`;

@@ -7,6 +7,8 @@ import type { MemberId } from "../../core/configuration.ts";
 import type { SimDisk } from "../../disk/sim-disk.ts";
 import { ManualClock } from "../../transport/manual-clock.ts";
 import { crc32 } from "../../util/checksum.ts";
+import { openLog } from "../../log/open-log.ts";
+import { openSnapshots } from "../../snapshot/snapshot-directory.ts";
 import { SeededRandom } from "../../util/random.ts";
 import { nodeDigest } from "../node-checksum.ts";
 import { IdentityFile } from "../identity.ts";
@@ -215,6 +217,98 @@ describe("recovering", () => {
     expect(() => planQuorumRecovery([again])).toThrow(/no quorum is lost/);
     expect(again.identity!.formerClusters).toEqual([first.clusterId]);
     expect(clusterId).toBe(again.identity!.clusterId);
+  });
+});
+
+/** The log of n1 starts behind entry 3, and two snapshots of the cluster stand for what is gone. */
+async function compacted(): Promise<World> {
+  const world = await stopped();
+  const disk = world.disk("n1");
+  const { log, identity } = await inspect(world, "n1");
+  const ports = portsOf(disk);
+  const opened = await openLog({ ...ports, directory: "/data/n1/log", segmentBytes: 65_536 });
+  await opened.release(1, 3);
+  await opened.close();
+  const store = await openSnapshots({ ...ports, directory: "/data/n1/snapshot" });
+  for (const index of [3, 5]) {
+    const [configuration] = log!.configurations;
+    const at = { index, term: log!.lastTerm, timeMs: 5, engine: new Uint8Array(3) };
+    const { clusterId } = identity!;
+    const writer = await store.create({
+      ...at,
+      configuration: configuration!,
+      clusterId: clusterId!,
+    });
+    for (let i = 0; i < 30; i++) await writer.write(new Uint8Array(5_000).fill(index));
+    await writer.finish();
+  }
+  return world;
+}
+
+/** The cluster that each snapshot of n1 says that it is of, and how much of it there is. */
+async function snapshotsOf(world: World): Promise<[string, number][]> {
+  const options = { ...portsOf(world.disk("n1").clone()), directory: "/data/n1/snapshot" };
+  const store = await openSnapshots(options);
+  return Promise.all(
+    store.list.map(async (id): Promise<[string, number]> => {
+      const { clusterId } = await store.verify(id);
+      return [clusterId, id.bytes];
+    }),
+  );
+}
+
+describe("snapshots", () => {
+  test("are of the new cluster afterwards, byte for byte the same but for that", async () => {
+    const world = await compacted();
+    const before = await snapshotsOf(world);
+    const { clusterId } = await recover(world, "n1");
+    const bytes = before.map(([, size]) => size);
+    expect(await snapshotsOf(world)).toEqual(bytes.map((size) => [clusterId, size]));
+    expect(await inspect(world, "n1")).toMatchObject({ health: "healthy", findings: [] });
+  });
+
+  test("that are damaged are left as they are, as long as another one will do", async () => {
+    const world = await compacted();
+    const newest = world
+      .disk("n1")
+      .paths()
+      .findLast((path) => path.endsWith(".snap"))!;
+    world.disk("n1").flip(newest, 100_000, 1);
+    await recover(world, "n1");
+    expect((await inspect(world, "n1")).findings).toMatchObject([
+      { code: "SNAPSHOT_DAMAGED", severity: "warning", path: newest },
+    ]);
+  });
+
+  test("of both clusters are what a crash may leave; repeated, it comes to the same end", async () => {
+    const base = (await compacted()).disk("n1");
+    let mixed = 0;
+    for (let at = 1; ; at += 3) {
+      const world = worldOf(base);
+      const plan = planQuorumRecovery([await inspect(world, "n1")]);
+      const disk = world.disk("n1");
+      disk.dieAt(disk.operations + at, new SeededRandom(at));
+      const ended = await recoverDirectory(portsOf(disk), plan, plan.clusterId).then(
+        () => true,
+        () => false,
+      );
+      world.disks.set("n1", disk.successor ?? disk.crash(new SeededRandom(at)));
+      const left = await inspect(world, "n1");
+      const { state, formerClusters, clusterId } = left.identity!;
+      if (state === "recovering") {
+        if (new Set((await snapshotsOf(world)).map(([cluster]) => cluster)).size > 1) mixed++;
+        expect(await recover(world, "n1")).toMatchObject({ clusterId });
+      }
+      const isNew = state === "recovering" || formerClusters.length > 0;
+      const clusters = (await snapshotsOf(world)).map(([cluster]) => cluster);
+      expect(clusters).toEqual([clusterId, clusterId]);
+      expect((await inspect(world, "n1")).health).toBe("healthy");
+      if (ended) {
+        expect(isNew).toBe(true);
+        break;
+      }
+    }
+    expect(mixed).toBeGreaterThan(0);
   });
 });
 

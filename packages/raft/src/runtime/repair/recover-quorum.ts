@@ -2,9 +2,11 @@
  * The steps by which one member goes on alone after the quorum of its cluster is lost.
  *
  *   1  identity.json   recovering: a new cluster id, a new incarnation, the new configuration
- *   2  log             one data-synced write: a new term, and the new configuration as an entry
+ *   2  snapshot/       each whole snapshot is written anew under the new cluster id, and takes the
+ *                      name of the old one in one step
+ *   3  log             one data-synced write: a new term, and the new configuration as an entry
  *                      behind all others
- *   3  identity.json   formed
+ *   4  identity.json   formed
  *
  * The new configuration is this member alone. Several survivors would have to be brought to one
  * log first, on several machines and by hand; one that others then join does the same by itself.
@@ -21,8 +23,13 @@
  * What a crash leaves. Before 1: the old member. After 1: a directory on which nothing starts, and
  * on which this can be run once more; the identity says what was decided, so it comes to the same
  * end. The identity goes first because of the fence: the other way round, a member of the *old*
- * cluster could start with a configuration that lets it decide alone. After 2, also where the write
- * was torn: run once more, it finds its entry at the end of the log, or writes it. After 3: done.
+ * cluster could start with a configuration that lets it decide alone. In 2: snapshots of both
+ * clusters; those of the old one are still to be done. After 3, also where the write was torn: run
+ * once more, it finds its entry at the end of the log, or writes it. After 4: done.
+ *
+ * Why snapshots say their cluster at all: one that lies in the wrong directory is noticed. Why they
+ * are written anew, and the old id is not believed for ever: they are sent to those who join, who
+ * know nothing of what was before.
  */
 import { encodeConfiguration, memberOf, votersOnly } from "../../core/configuration.ts";
 import type { Incarnation } from "../../core/configuration.ts";
@@ -32,6 +39,8 @@ import type { DiskLock } from "../../disk/disk.ts";
 import { DiskError } from "../../disk/disk.ts";
 import type { Log } from "../../log/log.ts";
 import { openLog } from "../../log/open-log.ts";
+import { openSnapshots } from "../../snapshot/snapshot-directory.ts";
+import type { SnapshotReader, SnapshotStore } from "../../snapshot/snapshot.ts";
 import type { ClusterId } from "../../transport/transport.ts";
 import { assertDefined } from "../../util/assert.ts";
 import { fromHex, toHex } from "../../util/bytes.ts";
@@ -134,12 +143,46 @@ async function carryOut(ports: RecoverPorts, path: string): Promise<QuorumRecove
     const found = log.recovered(GROUP);
     const identity = before.state === "recovering" ? before : decide(before, found, ports.random);
     if (identity !== before) await identityFile.write(identity);
+    await takeOverSnapshots(ports, `${path}/snapshot`, identity.clusterId);
     const { index, term } = await appendConfiguration(log, found, identity, ports);
     await identityFile.write({ ...identity, state: "formed" });
     const { clusterId, incarnation } = identity;
     return { path, clusterId, incarnation, index, term };
   } finally {
     await log.close();
+  }
+}
+
+/** Writes the snapshots of the old cluster anew; damaged ones stay what they are. */
+async function takeOverSnapshots(
+  { disk, checksum, digest }: RecoverPorts,
+  directory: string,
+  clusterId: ClusterId,
+): Promise<void> {
+  if (!(await disk.exists(directory))) return;
+  const store = await openSnapshots({ disk, checksum, digest, directory });
+  for (const id of store.list) {
+    const reader = await store.read(id);
+    try {
+      if (reader.meta.clusterId !== clusterId) await takeOver(store, reader, clusterId);
+    } finally {
+      await reader.close();
+    }
+  }
+}
+
+async function takeOver(
+  store: SnapshotStore,
+  reader: SnapshotReader,
+  clusterId: ClusterId,
+): Promise<void> {
+  const writer = await store.create({ ...reader.meta, clusterId });
+  try {
+    for await (const data of reader.chunks()) await writer.write(data);
+    await writer.finish();
+  } catch (error) {
+    await writer.abort();
+    if (!QuorateError.is(error) || error.code !== "SNAPSHOT_DAMAGED") throw error;
   }
 }
 
