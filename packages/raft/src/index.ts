@@ -36,6 +36,10 @@ export type {
   ReplicaEventType,
   ReplicaOptions,
   ReplicaStatus,
+  SnapshotOptions,
+  SnapshotProgress,
+  SnapshotStatus,
+  SnapshotSummary,
   StartOptions,
   StaticMember,
   StorageStatus,
@@ -45,6 +49,7 @@ export type {
 } from "./runtime/replica.ts";
 export type { Applied, Codec, ResultOf, Returns, StateMachine } from "./machine/state-machine.ts";
 export { jsonCodec } from "./machine/json-codec.ts";
+export { readBytes, readJson } from "./machine/read-json.ts";
 export { bytesCodec } from "./machine/bytes-codec.ts";
 export { ERROR_CODES, QuorateError } from "./util/error.ts";
 export type { CodeRow, ErrorCode, Outcome, QuorateErrorOptions } from "./util/error.ts";
@@ -53,6 +58,7 @@ export type { Configuration, Incarnation, Member, MemberId } from "./core/config
 export type { PeerStatus } from "./core/contract.ts";
 export type { Health } from "./core/health-watch.ts";
 export type { CoreEvent, Role } from "./core/output.ts";
+export type { DamagedSnapshot } from "./snapshot/snapshot.ts";
 export type { LogStatus, RecoveryReport } from "./log/log.ts";
 export type {
   ClusterId,

@@ -33,8 +33,6 @@ const SECTOR_BYTES = 512;
 /** Where the first record of a segment stands, and what stands before its body. */
 const FIRST_RECORD = 3 * SECTOR_BYTES;
 const HEADER_BYTES = 64;
-/** The only group of a host. */
-const GROUP = 1;
 
 async function recycledSegment(): Promise<void> {
   // Each time the log ends somewhere else, also in the midst of segments that were used before.
@@ -58,14 +56,19 @@ async function endsIn(writes: number): Promise<void> {
   d.expect(n1.core?.log.lastIndex === lastIndex, "the log ends with the last write");
 }
 
-/** Full segments become spares. No snapshot holds what goes: the story ends before it is missed. */
+/** Full segments become spares: the log lets go of what the older of two snapshots holds. */
 async function release(d: Director): Promise<void> {
   const n1 = d.of("n1");
-  let isReleased = false;
-  void n1.engine!.log.release(GROUP, n1.durable.log.lastIndex).then(() => {
-    isReleased = true;
-  });
-  await d.until(() => isReleased, "full segments become spares");
+  for (let i = 0; i < 2; i++) {
+    await d.done(d.put("n1", "y", String(i)));
+    let isTaken = false;
+    void n1.replica!.snapshot().then(() => {
+      isTaken = true;
+    });
+    await d.until(() => isTaken, "a snapshot is taken");
+  }
+  const { log } = n1.engine!;
+  await d.until(() => log.status().segments < 3, "full segments become spares");
 }
 
 /** Writes of one size, so that old and new records stand at the same places. */

@@ -5,7 +5,8 @@
  * begin before entry n has ended, differently on each member; so it is treated as a machine that
  * threw.
  */
-import type { MachineHost } from "./machine-host.ts";
+import type { MachineHost, MachineSnapshot } from "./machine-host.ts";
+import { machineSnapshotOf } from "./machine-snapshot.ts";
 import type { Applied, Codec, StateMachine } from "./state-machine.ts";
 
 /** Runs a {@link StateMachine} in the engine's own thread. */
@@ -34,6 +35,14 @@ export class InProcessMachine<Command, Query> implements MachineHost<Query> {
 
   query(query: Query): unknown {
     return this.#machine.query(query);
+  }
+
+  snapshot(): MachineSnapshot {
+    return machineSnapshotOf(this.#machine.snapshot());
+  }
+
+  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.#machine.restore(chunks);
   }
 }
 

@@ -64,9 +64,23 @@ export interface StateMachine<Command, Query> {
   readonly version?: number;
   apply(command: Command, at: Applied): ResultOf<Command>;
   query(query: Query): ResultOf<Query> | Promise<ResultOf<Query>>;
-  /** A plain JSON value, or chunks of bytes. */
+  /**
+   * The whole state as of the last `apply`:
+   * - a plain JSON value, or bytes: turned into text and copied at once, so for small states;
+   * - a synchronous iterable of bytes: read before the next command is applied, in slices. Writes
+   *   wait that long;
+   * - an asynchronous iterable of bytes: read while commands are applied, and must give the state
+   *   as it was at the moment of the call all the same, for instance from a copy-on-write tree. The
+   *   first piece is asked for at once.
+   *
+   * What it throws ends this snapshot, not the replica: it is tried again later.
+   */
   snapshot(): unknown;
-  /** Called with a complete, verified snapshot only; replaces the whole state. */
+  /**
+   * Replaces the whole state by what `snapshot` gave, in pieces of 64 KiB. Called with a complete,
+   * verified and durable snapshot only; nothing is applied or asked until it has ended. If it
+   * rejects, the replica stops. `readJson` and `readBytes` help with small ones.
+   */
   restore(chunks: AsyncIterable<Uint8Array>): Promise<void>;
 }
 

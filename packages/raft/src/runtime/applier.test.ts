@@ -45,6 +45,8 @@ function setUp(batches: EntryBatch[]): {
         return seen.push(`${at.index}@${at.term}=${fromUtf8(payload)}`);
       },
       query: () => undefined,
+      snapshot: () => ({ kind: "whole", bytes: new Uint8Array(0) }),
+      restore: async () => {},
     },
     load: (from, to) => loads.push([from, to]),
     termStarts: (term) => terms.push(term),

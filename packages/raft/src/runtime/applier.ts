@@ -73,6 +73,10 @@ export class Applier {
   #loaded: EntryBatch[] = [];
   #isLoading = false;
   #term = 0;
+  /** Why nothing may be applied now. */
+  readonly #holds: Set<"restore" | "snapshot"> = new Set();
+  /** Bytes of all batches that were opened: how much log there is to apply again. */
+  bytes = 0;
   /** The engine's own replicated state, as of {@link applied}. */
   state: EngineState = new EngineState();
   applied: number;
@@ -85,8 +89,38 @@ export class Applier {
     this.commit = startIndex;
   }
 
+  /** The term of the last entry applied in this life, or restored. */
+  get term(): number {
+    return this.#term;
+  }
+
+  /** Nothing is applied until {@link letGo}. */
+  hold(why: "restore" | "snapshot"): void {
+    this.#holds.add(why);
+  }
+
+  letGo(why: "restore" | "snapshot"): void {
+    this.#holds.delete(why);
+  }
+
+  /** Whether the machine is being replaced: it must not even be asked. */
+  get isRestoring(): boolean {
+    return this.#holds.has("restore");
+  }
+
+  /** The machine has become what a snapshot at this position says. */
+  restored(index: number, term: number, state: EngineState): void {
+    assert(this.isRestoring && index >= this.applied, () => `${index} behind ${this.applied}`);
+    this.#batch = undefined;
+    this.#term = term;
+    this.applied = index;
+    this.state = state;
+    this.letGo("restore");
+  }
+
   /** Applies until `untilMs` or until nothing more is at hand; true if it could go on at once. */
   run(untilMs: number): boolean {
+    if (this.#holds.size > 0) return false;
     let nowMs = this.#hooks.clock.nowMs();
     this.#checkVersion(this.state.machineVersion);
     while (this.applied < this.commit) {
@@ -214,6 +248,7 @@ export class Applier {
     const batch = this.#core.batchAt(index) ?? this.#fromLog(index);
     if (batch === undefined) return false;
     this.#batch = batch;
+    if (index === batch.firstIndex) this.bytes += batch.byteLength;
     this.#batchUpTo = Math.min(batch.lastIndex, this.commit);
     this.#cursor.reset(batch, index);
     return true;

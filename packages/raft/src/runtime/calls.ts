@@ -226,11 +226,38 @@ export class TransferCall extends Call {
   }
 }
 
+/** Somebody who wants a snapshot to be taken. */
+export class SnapshotCall extends Call {
+  /** What was applied when it was asked for: an older one will not do. */
+  readonly index: number;
+
+  constructor(calls: Calls, start: CallStart, index: number) {
+    super(calls, start);
+    this.index = index;
+    calls.snapshots.add(this);
+  }
+
+  timeoutError(): QuorateError {
+    const message = "the snapshot was not finished before the deadline; it goes on being taken";
+    return new QuorateError("TIMEOUT", message, { outcome: "unknown" });
+  }
+
+  abortError(cause: unknown): QuorateError {
+    const message = "the caller's signal ended the wait for the snapshot";
+    return new QuorateError("ABORTED", message, { cause, outcome: "unknown" });
+  }
+
+  leave(calls: Calls): void {
+    calls.snapshots.delete(this);
+  }
+}
+
 /** All calls of one group that wait, their numbers and their deadlines. */
 export class Calls {
   readonly deadlines: Deadlines = new Deadlines();
   readonly leaders: Set<LeaderCall> = new Set();
   readonly transfers: Set<TransferCall> = new Set();
+  readonly snapshots: Set<SnapshotCall> = new Set();
   writes = 0;
   reads = 0;
   /** Payloads of the writes that are not appended anywhere yet, as far as this member knows. */
@@ -258,7 +285,8 @@ export class Calls {
   }
 
   hasRoomForRead(): boolean {
-    return this.reads + this.leaders.size + this.transfers.size < LIMITS.pendingReadsMax;
+    const others = this.leaders.size + this.transfers.size + this.snapshots.size;
+    return this.reads + others < LIMITS.pendingReadsMax;
   }
 
   /** Ends every call whose deadline has passed. */
@@ -268,6 +296,13 @@ export class Calls {
       const call = timed as Call;
       call.reject(call.timeoutError());
     });
+  }
+
+  /** Ends every call that is neither a write nor a read. */
+  endOthers(errorOf: () => QuorateError): void {
+    for (const calls of [this.leaders, this.transfers, this.snapshots]) {
+      for (const call of [...calls]) call.reject(errorOf());
+    }
   }
 
   leaderIs(leader: MemberId): void {

@@ -1,5 +1,5 @@
 /**
- * The data directory: `lock`, `identity.json`, `log/`.
+ * The data directory: `lock`, `identity.json`, `log/`, `snapshot/`.
  *
  * Opening decides whether it is one that this member may use, before anything in it is changed. The
  * rule behind all the refusals: a directory that held something must not be taken for an empty one,
@@ -34,6 +34,7 @@ export const GROUP = 1;
 export interface DataDir {
   readonly path: string;
   readonly logPath: string;
+  readonly snapshotPath: string;
   readonly identityFile: IdentityFile;
   /** Undefined: the directory is empty. */
   readonly identity: Identity | undefined;
@@ -46,10 +47,11 @@ export async function openDataDir(disk: Disk, path: string, checksum: Checksum):
   const lock = await lockDirectory(disk, path);
   try {
     const logPath = `${path}/log`;
+    const snapshotPath = `${path}/snapshot`;
     const identityFile = new IdentityFile(disk, path, checksum);
     const identity = await identityFile.read();
     await checkTogether(disk, { path, logPath, identity });
-    return { path, logPath, identityFile, identity, lock };
+    return { path, logPath, snapshotPath, identityFile, identity, lock };
   } catch (error) {
     await lock.release();
     throw error;

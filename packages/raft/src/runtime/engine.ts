@@ -9,17 +9,20 @@ import { Raft } from "../core/raft.ts";
 import type { Log } from "../log/log.ts";
 import { openLog } from "../log/open-log.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
+import { openSnapshots } from "../snapshot/snapshot-directory.ts";
 import { NO_CLUSTER } from "../transport/transport.ts";
 import { toHex } from "../util/bytes.ts";
 import { QuorateError } from "../util/error.ts";
 import { GROUP, checkLogFits, openDataDir } from "./data-dir.ts";
 import type { DataDir } from "./data-dir.ts";
 import { Group } from "./group.ts";
+import type { GroupContext } from "./group.ts";
 import { Host } from "./host.ts";
 import type { Identity } from "./identity.ts";
 import { LIMITS } from "./limits.ts";
 import { Observers } from "./observers.ts";
 import type { EngineOptions } from "./options.ts";
+import { recoverGroup } from "./open-snapshots.ts";
 import { Peering } from "./peering.ts";
 import type { EnginePorts } from "./ports.ts";
 import type { CloseOptions } from "./replica.ts";
@@ -86,6 +89,7 @@ export class Engine {
     this.host.stop();
     await Promise.allSettled([this.ports.transport.close()]);
     await Promise.allSettled([this.peering.settled()]);
+    await this.group.snapshots.settled();
     await Promise.allSettled([this.log.close()]);
     await Promise.allSettled([this.#dataDir.lock.release()]);
     this.observers.emit({ type: "closed" });
@@ -109,9 +113,14 @@ export async function openEngine(
     const { segmentBytes } = options;
     const directory = dataDir.logPath;
     log = await openLog({ disk, directory, checksum, clock, random, segmentBytes });
-    const recovered = log.recovered(GROUP);
+    const store = await openSnapshots({ ...ports, directory: dataDir.snapshotPath });
+    const clusterId = identity.state === "formed" ? identity.clusterId : undefined;
+    const path = dataDir.path;
+    const beginning = await recoverGroup({ store, log, group: GROUP, clusterId, path });
+    const { recovered, snapshot } = beginning;
     checkLogFits(dataDir, { lastIndex: recovered.lastIndex, term: recovered.hardState.term });
-    engine = assemble({ ports, options, dataDir, log, identity, machine });
+    const snapshots = { store, initial: snapshot };
+    engine = assemble({ ports, options, dataDir, log, identity, machine, snapshots });
     await ports.transport.listen(engine.host);
     await engine.peering.begin(recovered);
     return engine;
@@ -169,8 +178,9 @@ function assemble(from: {
   readonly log: Log;
   readonly identity: Identity;
   readonly machine: MachineHost<unknown>;
+  readonly snapshots: GroupContext["snapshots"];
 }): Engine {
-  const { ports, options, dataDir, log, identity, machine } = from;
+  const { ports, options, dataDir, log, identity, machine, snapshots } = from;
   const { clock, transport, checksum, random } = ports;
   const observers = new Observers();
   const { electionTimeoutMs } = options;
@@ -185,6 +195,8 @@ function assemble(from: {
     transport,
     observers,
     machine,
+    snapshots,
+    clusterId: () => peering.identity.clusterId,
     startNonce,
     makeCore: (recovered, nowMs) =>
       makeCore({ ports, options, identity, startNonce }, recovered, nowMs),

@@ -18,6 +18,7 @@ import type { RaftInputs, RaftStatus, RecoveredGroup } from "../core/contract.ts
 import type { CoreEvent, Output } from "../core/output.ts";
 import type { Log, LogStatus, LogWrite } from "../log/log.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
+import type { SnapshotId, SnapshotStore } from "../snapshot/snapshot.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Clock } from "../util/clock.ts";
@@ -38,6 +39,7 @@ import type { EngineOptions } from "./options.ts";
 import type { Observers } from "./observers.ts";
 import { Outbox } from "./outbox.ts";
 import { Reads } from "./reads.ts";
+import { Snapshots } from "./snapshots.ts";
 import { Transfers } from "./transfers.ts";
 import { Writes } from "./writes.ts";
 
@@ -51,6 +53,9 @@ export interface GroupContext extends BelongingHooks {
   readonly transport: Transport;
   readonly observers: Observers;
   readonly machine: MachineHost<unknown>;
+  /** The store, and what the machine begins with. */
+  readonly snapshots: { readonly store: SnapshotStore; readonly initial: SnapshotId | undefined };
+  clusterId(): string;
   /** Unique to this start of the process: 48 random bits. */
   readonly startNonce: number;
   readonly makeCore: (recovered: RecoveredGroup, nowMs: number) => RaftInputs;
@@ -75,6 +80,7 @@ interface Engine {
 /** The state of one group. */
 export class Group {
   readonly calls: Calls = new Calls();
+  readonly snapshots: Snapshots;
   readonly #context: GroupContext;
   readonly #writes: Writes;
   readonly #reads: Reads;
@@ -116,6 +122,16 @@ export class Group {
       retryMs,
       calls: this.calls,
       send,
+    });
+    this.snapshots = new Snapshots({
+      ...context,
+      group: context.number,
+      store: context.snapshots.store,
+      calls: this.calls,
+      clusterId: () => context.clusterId(),
+      restored: (index, term) => this.#writes.skipped(index, term),
+      failed: (error) => this.failWith(error),
+      wake: () => context.wake(),
     });
     this.#belonging = new Belonging(context);
     this.#loads = new Loads({
@@ -209,6 +225,7 @@ export class Group {
     const status = core.status();
     // Committed as far as the last run knew; the rest is found out from the others.
     applier.commit = status.commit;
+    this.snapshots.begin(this.#engine, this.#context.snapshots.initial);
     this.#belonging.begin(status);
     this.#context.wake();
   }
@@ -253,7 +270,8 @@ export class Group {
 
   /** Answers from the machine as it is. */
   answer(call: ReadCall): void {
-    this.#reads.answer(call);
+    if (this.snapshots.isRestoring) this.#reads.hold(call);
+    else this.#reads.answer(call);
   }
 
   // ---- inputs of a turn
@@ -326,6 +344,7 @@ export class Group {
       engine.core.storage(nowMs, this.#isFull);
     }
     this.#loads.dispatch(nowMs);
+    this.snapshots.dispatch(nowMs);
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
     this.#transfers.dispatch(nowMs, engine.core, this.#leader);
@@ -373,8 +392,12 @@ export class Group {
     const before = applier.applied;
     const waitingBefore = this.calls.waiting;
     const more = this.#run(engine, untilMs);
-    if (applier.applied !== before) core.applied(this.#context.clock.nowMs(), applier.applied);
-    this.#reads.serve(applier.applied);
+    if (applier.applied !== before) {
+      const nowMs = this.#context.clock.nowMs();
+      core.applied(nowMs, applier.applied);
+      this.snapshots.applied(nowMs);
+    }
+    if (!this.snapshots.isRestoring) this.#reads.serve(applier.applied);
     if (this.#writes.hasRuledOut) this.#context.wake();
     // What has just been answered may have been what the departure waited for.
     if (this.#departure !== undefined && waitingBefore > this.calls.waiting) this.#context.wake();
@@ -420,8 +443,7 @@ export class Group {
     this.#writes.endAll((call) => call.endedBy(code, textOf(message), cause));
     const readError = this.refusal();
     this.#reads.endAll(() => readError);
-    for (const call of [...this.calls.leaders]) call.reject(readError);
-    for (const call of [...this.calls.transfers]) call.reject(readError);
+    this.calls.endOthers(() => readError);
   }
 
   /** The error for a call that is made after the group has failed. */
@@ -470,8 +492,7 @@ export class Group {
         : closed(),
     );
     this.#reads.endAll(closed);
-    for (const call of [...this.calls.leaders]) call.reject(closed());
-    for (const call of [...this.calls.transfers]) call.reject(closed());
+    this.calls.endOthers(closed);
   }
 
   /** The core's own view; after a failure, the last one there was. */
@@ -484,6 +505,7 @@ export class Group {
   #perform(nowMs: number, engine: Engine, output: Output): void {
     engine.outbox.take(output);
     engine.applier.commit = output.commit;
+    this.snapshots.perform(output);
     for (const event of output.events) this.#observe(nowMs, event);
     this.#belonging.committedUpTo(output.commit);
     for (const outcome of output.reads) this.#reads.outcome(nowMs, outcome, this.#limitOf);
@@ -573,6 +595,7 @@ export class Group {
     this.#leadingTerm = undefined;
     this.#departure?.end();
     this.#loads.clear();
+    this.snapshots.stop();
     this.#careAtMs = Number.POSITIVE_INFINITY;
   }
 }

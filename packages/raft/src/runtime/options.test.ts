@@ -39,6 +39,14 @@ describe("options", () => {
       clockDriftBoundPpm: 10_000,
       segmentBytes: 16_777_216,
       commandBytesMax: 2_097_152,
+      snapshot: {
+        automatic: true,
+        logBytes: 67_108_864,
+        growth: 1,
+        entries: 1_000,
+        sendBytesPerSecond: 67_108_864,
+        progressTimeoutMs: 10_000,
+      },
     });
   });
 
@@ -50,6 +58,10 @@ describe("options", () => {
   });
 
   test.each([
+    [{ snapshot: { logBytes: 5 } }, /snapshot.logBytes must be an integer from 1024/],
+    [{ snapshot: { growth: -1 } }, /snapshot.growth must be a number/],
+    [{ snapshot: { automatic: 1 } }, /snapshot.automatic must be true or false/],
+    [{ snapshot: 7 }, /snapshot must be an object/],
     [{ id: "no spaces" }, /id must be 1 to 64 of .*, not "no spaces"/],
     [{ id: undefined, listen: "127.0.0.1:0" }, /id is missing/],
     [{ listen: "nowhere" }, /listen "nowhere" has no port/],

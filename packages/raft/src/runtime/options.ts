@@ -12,6 +12,7 @@ import type {
   JoinStart,
   ReadOptions,
   ReplicaOptions,
+  SnapshotOptions,
   StartOptions,
   StaticMember,
 } from "./replica.ts";
@@ -31,9 +32,11 @@ export interface EngineOptions {
   readonly clockDriftBoundPpm: number;
   readonly segmentBytes: number;
   readonly commandBytesMax: number;
+  readonly snapshot: Required<SnapshotOptions>;
 }
 
 const MIB = 1_048_576;
+const TIB = MIB * MIB;
 const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 const MEMBERS_MAX = 255;
 /** A clock that is wrong by a fifth is no clock. */
@@ -65,6 +68,7 @@ export function resolveOptions<C, Q>(options: ReplicaOptions<C, Q>): EngineOptio
     start,
     leaseReads: flag(options.leaseReads ?? false, "leaseReads"),
     ...numbers(options),
+    snapshot: snapshotOptions(options.snapshot ?? {}),
   };
 }
 
@@ -156,6 +160,26 @@ function numbers<C, Q>(options: ReplicaOptions<C, Q>): Numbers {
     clockDriftBoundPpm,
     segmentBytes,
     commandBytesMax,
+  };
+}
+
+function snapshotOptions(given: SnapshotOptions): Required<SnapshotOptions> {
+  if (typeof given !== "object" || given === null) throw invalid("snapshot must be an object");
+  const number = (value: unknown, name: string, bounds: Bounds): number =>
+    bounded(value, `snapshot.${name}`, bounds);
+  return {
+    automatic: flag(given.automatic ?? true, "snapshot.automatic"),
+    logBytes: number(given.logBytes ?? 64 * MIB, "logBytes", { min: 1_024, max: TIB }),
+    growth: number(given.growth ?? 1, "growth", { min: 0, max: 1_000, fraction: true }),
+    entries: number(given.entries ?? 1_000, "entries", { min: 1, max: 1_000_000_000 }),
+    sendBytesPerSecond: number(given.sendBytesPerSecond ?? 64 * MIB, "sendBytesPerSecond", {
+      min: 64 * 1_024,
+      max: TIB,
+    }),
+    progressTimeoutMs: number(given.progressTimeoutMs ?? 10_000, "progressTimeoutMs", {
+      min: 100,
+      max: TIMEOUT_MAX_MS,
+    }),
   };
 }
 

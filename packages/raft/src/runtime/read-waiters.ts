@@ -67,6 +67,11 @@ export class ReadWaiters {
     this.#confirmed.push({ ...asked, index });
   }
 
+  /** A read that waits only until the machine can be asked again. */
+  hold(call: ReadCall): void {
+    this.#confirmed.push({ calls: [call], askedMs: -Infinity, index: 0 });
+  }
+
   /** Hands every read that is safe at `applied` to `answer`. */
   serve(applied: number, answer: (call: ReadCall) => void): void {
     if (this.#confirmed.length === 0) return;

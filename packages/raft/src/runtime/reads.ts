@@ -69,6 +69,11 @@ export class Reads {
     if (calls.length > 0) this.#hooks.wake();
   }
 
+  /** The machine cannot be asked now: it is answered by the next {@link serve}. */
+  hold(call: ReadCall): void {
+    this.#waiters.hold(call);
+  }
+
   /** Answers what is safe to answer at `applied`. */
   serve(applied: number): void {
     this.#waiters.serve(applied, (call) => this.answer(call));

@@ -5,7 +5,7 @@
 import type { MemberId } from "../core/configuration.ts";
 import type { Codec, ResultOf } from "../machine/state-machine.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
-import { LeaderCall, ReadCall, TransferCall, WriteCall } from "./calls.ts";
+import { LeaderCall, ReadCall, SnapshotCall, TransferCall, WriteCall } from "./calls.ts";
 import type { CallStart } from "./calls.ts";
 import type { Engine } from "./engine.ts";
 import { LeadershipHandle } from "./leadership.ts";
@@ -20,6 +20,7 @@ import type {
   ReplicaEventOf,
   ReplicaEventType,
   ReplicaStatus,
+  SnapshotSummary,
   TransferOptions,
 } from "./replica.ts";
 import { statusOf } from "./status.ts";
@@ -93,12 +94,25 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
       const isAtHand =
         consistency === "local" ||
         (maxStalenessMs !== undefined && group.isFresh(start.startedMs, maxStalenessMs));
-      if (!isAtHand && !group.calls.hasRoomForRead()) {
+      if ((!isAtHand || group.snapshots.isRestoring) && !group.calls.hasRoomForRead()) {
         throw new QuorateError("OVERLOADED", "too many reads wait on this member");
       }
       const call = new ReadCall(group.calls, start, query, consistency === "lease");
       if (isAtHand) group.answer(call);
       else group.addRead(call);
+    });
+  }
+
+  snapshot(options?: CallOptions): Promise<SnapshotSummary> {
+    return new Promise((resolve, reject: Reject) => {
+      this.#checkOpen();
+      const start = this.#start(options, resolve as Resolve, reject);
+      const { group } = this.#engine;
+      if (!group.calls.hasRoomForRead()) {
+        throw new QuorateError("OVERLOADED", "too many calls wait on this member");
+      }
+      const index = group.status()?.applied ?? 0;
+      group.snapshots.add(new SnapshotCall(group.calls, start, index));
     });
   }
 

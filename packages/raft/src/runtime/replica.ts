@@ -6,6 +6,7 @@ import type { PeerStatus } from "../core/contract.ts";
 import type { Health } from "../core/health-watch.ts";
 import type { CoreEvent, Role } from "../core/output.ts";
 import type { LogStatus, RecoveryReport } from "../log/log.ts";
+import type { DamagedSnapshot } from "../snapshot/snapshot.ts";
 import type { Codec, ResultOf, StateMachine } from "../machine/state-machine.ts";
 import type { ClusterId, PeerTransportStatus, RefusalReport } from "../transport/transport.ts";
 import type { QuorateError } from "../util/error.ts";
@@ -86,8 +87,56 @@ export interface ReplicaOptions<Command, Query> {
   readonly clockDriftBoundPpm?: number;
   /** Bytes of one log segment. Default 16 MiB; 1 MiB to 1 GiB. */
   readonly segmentBytes?: number;
+  /** When snapshots are taken, so that the log need not be kept for ever. */
+  readonly snapshot?: SnapshotOptions;
   /** Largest encoded command, in bytes. Default 2 MiB; at most a quarter of `segmentBytes`. */
   readonly commandBytesMax?: number;
+}
+
+/** When snapshots are taken, and how they are sent. */
+export interface SnapshotOptions {
+  /** Whether they are taken by themselves. Default true; {@link Replica.snapshot} always works. */
+  readonly automatic?: boolean;
+  /** One is due after so many bytes of applied log. Default 64 MiB; from 1 KiB on. */
+  readonly logBytes?: number;
+  /**
+   * ... and after so many times the size of the newest snapshot, so that a large state is not
+   * written again for a little log. Default 1; 0 to 1,000.
+   */
+  readonly growth?: number;
+  /** ... and not before so many entries. Default 1,000. */
+  readonly entries?: number;
+  /** Bytes that this member sends of snapshots, to all others together. Default 64 MiB/s. */
+  readonly sendBytesPerSecond?: number;
+  /**
+   * A transfer that does not move for so long has ended, and the log that was kept for it may go.
+   * In ms; default 10,000, from 100 on.
+   */
+  readonly progressTimeoutMs?: number;
+}
+
+/** What a snapshot stands for, and how large its file is. */
+export interface SnapshotSummary {
+  readonly index: number;
+  readonly term: number;
+  readonly bytes: number;
+}
+
+/** Something that is being done with a snapshot. */
+export interface SnapshotProgress {
+  readonly index: number;
+  /** Taking: bytes of the machine so far. Else the size of the snapshot. */
+  readonly bytes: number;
+  readonly forMs: number;
+}
+
+/** The snapshots of a member: its newest one (0 where there is none), and what is being done. */
+export interface SnapshotStatus extends SnapshotSummary {
+  readonly taking: SnapshotProgress | undefined;
+  /** The machine is being replaced: queries wait. */
+  readonly restoring: SnapshotProgress | undefined;
+  /** Files that were found damaged and are of no use; they go when two whole ones are there. */
+  readonly damaged: readonly DamagedSnapshot[];
 }
 
 /** Options of one call. */
@@ -274,6 +323,7 @@ export interface ReplicaStatus {
   readonly storage: StorageStatus;
   /** Whether it can do its work; what is not `ok` is told to the leader. */
   readonly health: HealthSummary;
+  readonly snapshot: SnapshotStatus;
   readonly recovery: RecoveryReport;
   /** Calls that wait for their end. */
   readonly pendingWrites: number;
@@ -319,6 +369,14 @@ export type HostEvent =
   /** A turn came later than T/2: the event loop was blocked, or the process stood still. */
   | { readonly type: "loop-stalled"; readonly delayMs: number; readonly stalls: number }
   | { readonly type: "slow-apply"; readonly index: number; readonly elapsedMs: number }
+  | ({
+      readonly type: "snapshot-taken" | "snapshot-restored";
+      readonly elapsedMs: number;
+    } & SnapshotSummary)
+  /** None was taken; it is tried again later. */
+  | { readonly type: "snapshot-failed"; readonly error: QuorateError }
+  /** One was found damaged; an older one takes its place. */
+  | { readonly type: "snapshot-damaged"; readonly path: string; readonly reason: string }
   | { readonly type: "failed"; readonly error: QuorateError }
   /** It was asked to close: it takes no new call, hands over, and brings to an end what waits. */
   | { readonly type: "closing" }
@@ -377,6 +435,19 @@ export interface Replica<Command, Query> extends AsyncDisposable {
 
   /** Who leads: to move it, to follow it, and to work under it. */
   readonly leadership: Leadership;
+
+  /**
+   * Takes a snapshot of what is applied now, unless there is one, and names it. It goes on beside
+   * everything else.
+   *
+   * @throws QuorateError SNAPSHOT_FAILED, DISK_FULL, OVERLOADED, CLOSED, REPLICA_FAILED (none was
+   * taken); TIMEOUT, ABORTED (it may still be finished).
+   * @example
+   * ```ts
+   * const { index, bytes } = await node.snapshot({ timeoutMs: 60_000 });
+   * ```
+   */
+  snapshot(options?: CallOptions): Promise<SnapshotSummary>;
 
   /** Waits until a leader is known, and names it. */
   leader(options?: CallOptions): Promise<MemberId>;

@@ -39,6 +39,7 @@ export function statusOf(engine: Engine): ReplicaStatus {
     log: log.status(),
     storage: storageOf(raft, log.status().state, nowMs),
     health: healthOf(raft, nowMs),
+    snapshot: group.snapshots.status,
     recovery: log.recovery,
     pendingWrites: group.calls.writes,
     pendingReads: group.calls.reads,

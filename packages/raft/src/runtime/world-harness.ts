@@ -10,6 +10,7 @@ import type { MemberId } from "../core/configuration.ts";
 import { SimDisk } from "../disk/sim-disk.ts";
 import { InProcessMachine } from "../machine/in-process-machine.ts";
 import { jsonCodec } from "../machine/json-codec.ts";
+import { readJson } from "../machine/read-json.ts";
 import type { StateMachine, Returns } from "../machine/state-machine.ts";
 import { ManualClock } from "../transport/manual-clock.ts";
 import { MemoryNetwork } from "../transport/memory-streams.ts";
@@ -55,11 +56,19 @@ export class Counter implements StateMachine<Command, Query> {
     return query.type === "later" ? query.of : this.total;
   }
 
-  snapshot(): number {
-    return this.total;
+  /** What `snapshot` returns instead. */
+  onSnapshot: (() => unknown) | undefined;
+  /** What `restore` waits for. */
+  onRestore: (() => Promise<void>) | undefined;
+
+  snapshot(): unknown {
+    return this.onSnapshot === undefined ? this.total : this.onSnapshot();
   }
 
-  async restore(): Promise<void> {}
+  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.onRestore?.();
+    this.total = await readJson<number>(chunks);
+  }
 }
 
 export type Node = Replica<Command, Query>;

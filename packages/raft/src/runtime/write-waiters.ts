@@ -73,6 +73,26 @@ export class WriteWaiters {
     if (this.#head > 64 && this.#head * 2 > this.#runs.length) this.#compact();
   }
 
+  /**
+   * Everything up to `index` was applied somewhere else and came as a snapshot: takes out whoever
+   * waits there. What became of them nobody here can say.
+   */
+  skipTo(index: number): WriteCall[] {
+    const skipped: WriteCall[] = [];
+    const kept: Run[] = [];
+    for (let at = this.#head; at < this.#runs.length; at++) {
+      const run = this.#runs[at]!;
+      const from = run.undecidedFrom - run.firstIndex;
+      const to = Math.min(index, run.lastIndex) - run.firstIndex + 1;
+      if (to > from) skipped.push(...run.calls.slice(from, to));
+      run.undecidedFrom = Math.max(run.undecidedFrom, run.firstIndex + to);
+      if (run.lastIndex > index) kept.push(run);
+    }
+    this.#runs = kept;
+    this.#head = 0;
+    return skipped.filter((call) => !call.settled);
+  }
+
   /** An entry of `term` is about to be applied: whoever waits in a smaller term waits in vain. */
   termApplied(term: number): void {
     const kept: Run[] = [];

@@ -178,6 +178,14 @@ export class Writes {
     if (!this.#waiters.isEmpty) this.#waiters.applied(index, term, value);
   }
 
+  /** Everything up to the entry (index, term) came as a snapshot. */
+  skipped(index: number, term: number): void {
+    for (const call of this.#waiters.skipTo(index)) {
+      call.reject(unknownOutcome("a snapshot brought this member past the write"));
+    }
+    this.termApplied(term);
+  }
+
   leaderChanged(leader: MemberId | undefined, nowMs: number): void {
     this.#leader = leader;
     this.#retryAtMs = 0;

@@ -18,6 +18,7 @@ import type {
   ReplicaEventOf,
   ReplicaEventType,
   ReplicaStatus,
+  SnapshotSummary,
   WhileLeaderOptions,
 } from "../runtime/replica.ts";
 import { QuorateError } from "../util/error.ts";
@@ -191,6 +192,10 @@ class ReplicaFace<Command, Query> implements Replica<Command, Query> {
     return this.#call("CLOSED", () => this.inner.read(query, options)) as Promise<
       ResultOf<Q, Query>
     >;
+  }
+
+  snapshot(options?: CallOptions): Promise<SnapshotSummary> {
+    return this.#call("CLOSED", () => this.inner.snapshot(options));
   }
 
   leader(options?: CallOptions): Promise<MemberId> {

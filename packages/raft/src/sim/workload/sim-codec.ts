@@ -7,7 +7,7 @@
  * codec and machine never see the number.
  */
 import { InProcessMachine } from "../../machine/in-process-machine.ts";
-import type { MachineHost } from "../../machine/machine-host.ts";
+import type { MachineHost, MachineSnapshot } from "../../machine/machine-host.ts";
 import type { Applied, Codec, StateMachine } from "../../machine/state-machine.ts";
 import { assert } from "../../util/assert.ts";
 import { readU64, writeU64 } from "../../util/bytes.ts";
@@ -84,6 +84,14 @@ export class SimMachineHost<Command, Query> implements MachineHost<Query> {
 
   query(query: Query): unknown {
     return this.#inner.query(query);
+  }
+
+  snapshot(): MachineSnapshot {
+    return this.#inner.snapshot();
+  }
+
+  restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    return this.#inner.restore(chunks);
   }
 }
 
