@@ -16,7 +16,7 @@ import { QuorateError } from "../util/error.ts";
 import { GROUP, checkLogFits, openDataDir } from "./data-dir.ts";
 import type { DataDir } from "./data-dir.ts";
 import { Group } from "./group.ts";
-import type { GroupContext } from "./group.ts";
+import type { GroupContext } from "./group-context.ts";
 import { Host } from "./host.ts";
 import type { Identity } from "./identity.ts";
 import { LIMITS } from "./limits.ts";

@@ -16,56 +16,25 @@
 import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs, RaftStatus, RecoveredGroup } from "../core/contract.ts";
 import type { CoreEvent, Output } from "../core/output.ts";
-import type { Log, LogStatus, LogWrite } from "../log/log.ts";
-import type { MachineHost } from "../machine/machine-host.ts";
-import type { SnapshotId, SnapshotStore } from "../snapshot/snapshot.ts";
+import type { LogStatus, LogWrite } from "../log/log.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
-import type { Transport } from "../transport/transport.ts";
-import type { Clock } from "../util/clock.ts";
 import { InvariantViolation } from "../util/assert.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import { Applier } from "./applier.ts";
 import { Belonging } from "./belonging.ts";
-import type { BelongingHooks } from "./belonging.ts";
 import { Calls } from "./calls.ts";
 import type { LeaderCall, ReadCall, TransferCall, WriteCall } from "./calls.ts";
 import { Departure } from "./departure.ts";
+import type { GroupContext } from "./group-context.ts";
 import { GroupStopped, InputTrace } from "./input-trace.ts";
 import { Joins } from "./joins.ts";
-import type { Newcomers } from "./joins.ts";
 import { LIMITS } from "./limits.ts";
 import { Loads } from "./loads.ts";
-import type { EngineOptions } from "./options.ts";
-import type { Observers } from "./observers.ts";
 import { Outbox } from "./outbox.ts";
 import { Reads } from "./reads.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Transfers } from "./transfers.ts";
 import { Writes } from "./writes.ts";
-
-/** What a group needs of its host. */
-export interface GroupContext extends BelongingHooks {
-  readonly number: number;
-  readonly id: MemberId;
-  readonly options: EngineOptions;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly transport: Transport;
-  readonly observers: Observers;
-  readonly machine: MachineHost<unknown>;
-  /** The store, and what the machine begins with. */
-  readonly snapshots: { readonly store: SnapshotStore; readonly initial: SnapshotId | undefined };
-  clusterId(): string;
-  /** Unique to this start of the process: 48 random bits. */
-  readonly startNonce: number;
-  readonly makeCore: (recovered: RecoveredGroup, nowMs: number) => RaftInputs;
-  /** Asks for a turn. */
-  wake(): void;
-  /** Who is known beside the core. */
-  newcomers(): Newcomers;
-  /** This member was removed and has stopped: makes that durable, and tells. */
-  left(reason: string): void;
-}
 
 /** Where a group is in its life. */
 export type GroupState = "forming" | "running" | "removed" | "failed" | "closed";

@@ -73,7 +73,10 @@ describe("taking", () => {
     expect(snapshot.index).toBe(taken.at(-1)!.index);
     expect(startIndex).toBe(taken.at(-2)!.index);
     expect(eventsOf(opened, "compacted").length).toBe(taken.length - 1);
-    const files = world.disk("n1").paths().filter((path) => path.endsWith(".snap"));
+    const files = world
+      .disk("n1")
+      .paths()
+      .filter((path) => path.endsWith(".snap"));
     expect(files).toHaveLength(2);
     await world.close([opened]);
     const again = await alone(world, OFTEN);
@@ -169,7 +172,12 @@ describe("taking", () => {
     }
     machine.onSnapshot = undefined;
     expect(node.status().snapshot).toMatchObject({ index: 0, taking: undefined });
-    expect(world.disk("n1").paths().filter((path) => path.endsWith(".new"))).toEqual([]);
+    expect(
+      world
+        .disk("n1")
+        .paths()
+        .filter((path) => path.endsWith(".new")),
+    ).toEqual([]);
     await world.until(node.write(add()));
     expect((await world.until(node.snapshot())).index).toBeGreaterThan(0);
     await world.close([opened]);

@@ -318,15 +318,20 @@ export class Snapshots {
   /** Something that goes on between turns; its end is told inside of one. */
   #run<T>(
     task: Promise<T>,
-    done: (nowMs: number, value: T) => void,
+    succeeded: (nowMs: number, value: T) => void,
     failed: (nowMs: number, error: unknown) => void,
   ): void {
     const tracked = task.then(
-      (value) => this.#inTurn((nowMs) => done(nowMs, value)),
-      (error: unknown) => this.#inTurn((nowMs) => failed(nowMs, error)),
+      (value) => {
+        this.#running.delete(tracked);
+        this.#inTurn((nowMs) => succeeded(nowMs, value));
+      },
+      (error: unknown) => {
+        this.#running.delete(tracked);
+        this.#inTurn((nowMs) => failed(nowMs, error));
+      },
     );
     this.#running.add(tracked);
-    void tracked.finally(() => this.#running.delete(tracked));
   }
 
   #inTurn(hand: (nowMs: number) => void): void {
