@@ -111,7 +111,7 @@ export class HeldLock {
   async #renewByItself(): Promise<void> {
     const { ttlMs } = this.#parts;
     try {
-      await this.renew({ timeoutMs: Math.max(1, this.leftMs) });
+      await this.renew({ timeoutMs: Math.max(1, Math.min(this.leftMs, ttlMs / RENEWALS)) });
       this.#renewAfter(ttlMs / RENEWALS);
     } catch {
       // Lost, and told by the signal; or not possible just now, and there is time left.

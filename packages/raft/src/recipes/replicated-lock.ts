@@ -56,6 +56,8 @@ const TTL_MS = 10_000;
 const TTL_MIN_MS = 100;
 const TTL_MAX_MS = 2 ** 31 - 1;
 const TIMEOUT_MS = 30_000;
+/** A wish that has no answer by then is made again: as the same owner that does no harm. */
+const ATTEMPT_MS = 2_000;
 /** How often a waiting member looks at its own state, which costs nothing. */
 const LOOK_MS = 25;
 /** After an error that may pass. */
@@ -100,7 +102,8 @@ export class ReplicatedLock {
         const leftMs = deadlineMs - this.#clock.nowMs();
         if (options.signal?.aborted === true) throw aborted(name, options.signal);
         if (leftMs <= 0) throw new QuorateError("TIMEOUT", reason);
-        const got = await attempt.once(callOf({ ...options, timeoutMs: leftMs }));
+        const timeoutMs = Math.min(leftMs, ATTEMPT_MS);
+        const got = await attempt.once(callOf({ ...options, timeoutMs }));
         if (got instanceof HeldLock) return got;
         if ("code" in got) reason = got.message;
         await this.#wait(name, got, { leftMs, signal: options.signal });
