@@ -71,6 +71,20 @@ describe("over a socket", () => {
     expect(large).toContain('"code":"HEADERS_TOO_LARGE"');
   });
 
+  test("what Node would refuse without a word is refused in JSON as well", async () => {
+    const cases: [string, string][] = [
+      ["GET /kv/k HTTP/1.1\r\nconnection: close\r\n\r\n", "must have a Host"],
+      ["GET /kv/k HTTP/1.1\r\nhost: x\r\nexpect: gold\r\nconnection: close\r\n\r\n", "Expect"],
+    ];
+    for (const [request, text] of cases) {
+      const answer = await raw(request);
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+      expect(answer).toContain('"code":"REQUEST_INVALID"');
+      expect(answer).toContain(text);
+    }
+    expect(await raw("GET /kv/k HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
   test("a key that is not percent-encoded is refused and says so", async () => {
     const request = "PUT /kv/ключ HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n1";
     const answer = await raw(Buffer.from(request));

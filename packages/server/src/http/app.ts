@@ -64,6 +64,8 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
       headersTimeout: HEADERS_TIMEOUT_MS,
       maxHeaderSize: HEADER_BYTES_MAX,
       connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      // Node would answer without a body; see `beforeRequest`.
+      requireHostHeader: false,
     },
     routerOptions: { maxParamLength: HEADER_BYTES_MAX, querystringParser: () => ({}) },
     frameworkErrors: handleError,
@@ -85,6 +87,9 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   app.server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
     const announced = Number(request.headers["content-length"]);
     if (!(announced > options.valueBytesMax)) response.writeContinue();
+    app.server.emit("request", request, response);
+  });
+  app.server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     app.server.emit("request", request, response);
   });
   addKvRoutes(app, options);
@@ -140,6 +145,11 @@ function beforeRequest(
   noteUnanswered(request.raw, reply.raw);
   const { headers, method } = request.raw;
   if (headers["content-type"] !== undefined) delete headers["content-type"];
+  const problem = problemOf(request.raw);
+  if (problem !== undefined) {
+    done(new HttpError("REQUEST_INVALID", problem));
+    return;
+  }
   const { origin } = headers;
   if (origin !== undefined && method !== "GET" && method !== "HEAD") {
     if (!isOwnOrigin(origin, headers.host, request.socket.localAddress)) {
@@ -148,6 +158,14 @@ function beforeRequest(
     }
   }
   done();
+}
+
+/** What Node would refuse by itself, but without a word of why. */
+function problemOf({ headers, httpVersion }: IncomingMessage): string | undefined {
+  if (headers.host === undefined && httpVersion === "1.1") return "a request must have a Host";
+  const { expect } = headers;
+  if (expect === undefined || /^100-continue$/i.test(expect)) return undefined;
+  return "the only thing to Expect is 100-continue";
 }
 
 /**
