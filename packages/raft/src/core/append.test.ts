@@ -1,7 +1,7 @@
 /** The follower's side, beyond Figure 2: boundaries, late messages, hints, commit by heartbeat. */
 import { describe, expect, test } from "vitest";
 import { configurationOf } from "./member-harness.ts";
-import { encodeConfiguration } from "./configuration.ts";
+import { encodeConfiguration } from "./configuration-codec.ts";
 import { EntryKind } from "./entry.ts";
 import { append, batchesOf, batchOf, entryOf, payload, Solo } from "./solo-harness.ts";
 
@@ -120,7 +120,7 @@ describe("commit", () => {
 });
 
 describe("configurations (thesis, 4.1)", () => {
-  const two = configurationOf(["n1", "n2"]);
+  const two = configurationOf(["n1", "n2"], [], ["n1", "n2", "n3"]);
 
   test("one is in force when it is appended, and the one before it when it is truncated", () => {
     const solo = new Solo();
@@ -143,11 +143,12 @@ describe("configurations (thesis, 4.1)", () => {
 
   test("a member that its newest configuration leaves out still votes by the one before", () => {
     const solo = new Solo();
+    const joint = encodeConfiguration(configurationOf(["n2", "n3"], [], ["n1", "n2", "n3"]));
     const without = encodeConfiguration(configurationOf(["n2", "n3"]));
-    solo.step(
-      "n2",
-      append({ term: 1, batches: [entryOf(1, 1, EntryKind.configuration, without)] }),
+    const batches = [joint, without].map((bytes, i) =>
+      entryOf(1, 1 + i, EntryKind.configuration, bytes),
     );
+    solo.step("n2", append({ term: 1, batches }));
     solo.run(20_000);
     expect(solo.status.role).toBe("follower");
     const vote = {
@@ -155,7 +156,7 @@ describe("configurations (thesis, 4.1)", () => {
       transfer: false,
       term: 2,
       incarnation: "n3",
-      lastIndex: 1,
+      lastIndex: 2,
       lastTerm: 1,
     } as const;
     expect(solo.step("n3", vote)).toMatchObject([{ message: { granted: true } }]);

@@ -45,8 +45,14 @@ export function commitTo(state: RaftState, index: number): void {
   if (index > state.log.lastIndex) {
     violated("commit-within-log", `Commit ${index}, log ends at ${state.log.lastIndex}.`);
   }
+  const before = state.commit;
+  const hadConfiguration = state.log.configurationIndex <= state.commit;
   state.commit = index;
   // Several steps within one output are one advance to an observer.
   if (state.events.at(-1)?.type === "commit") state.events.pop();
   emit(state, { type: "commit", index, term: state.term });
+  if (hadConfiguration) return;
+  const found = state.log.configurationAt(index);
+  if (found === undefined || found.index <= before) return;
+  emit(state, { type: "configuration-committed", ...found });
 }

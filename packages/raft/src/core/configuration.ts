@@ -7,13 +7,17 @@
  * configuration (thesis, 4.3), where every decision needs a majority of `voters` AND a majority of
  * `outgoing`.
  *
- * Payload, little-endian, through ByteWriter:
- *   u8 version = 1 · u8 reserved = 0 · u16 number of members · then per member, sorted by id:
- *   text id · text address · 16 bytes incarnation · u8 roles (bit 0 voter, bit 1 outgoing voter,
- *   bit 2 learner)
+ * A change of membership takes several entries and outlives leaders. So what it is on its way to
+ * stands in the configuration itself, and whoever leads goes on from there:
+ *
+ *   pending   new voters are learners still; once they have caught up the voters are to change as
+ *             it says, and when the cluster time `untilMs` passes first, who was added is taken out
+ *   final     of a joint configuration: what follows it beside `voters`. A member that is replaced
+ *             is an outgoing voter still, so its new directory waits here as an arrival
+ *   change    which change this configuration belongs to, or ended with, and how that ended
+ *
+ * The bytes are described in configuration-codec.ts; what may follow what in membership-rules.ts.
  */
-import { assert } from "../util/assert.ts";
-import { ByteReader, BytesError, ByteWriter, fromHex, toHex } from "../util/bytes.ts";
 
 /** A member id: 1 to 64 of `A-Z a-z 0-9 . _ : [ ] -`. */
 export type MemberId = string;
@@ -42,6 +46,43 @@ export interface Configuration {
   readonly outgoing: readonly MemberId[];
   /** Ids of members that receive the log and do not vote, sorted. */
   readonly learners: readonly MemberId[];
+  /** What the cluster waits for before its voters change; a joint one hands it on. */
+  readonly pending?: Pending | undefined;
+  /** Joint only: what the final configuration has beside its voters. */
+  readonly final?: Final | undefined;
+  /** The change that led here; undefined for the first configuration. */
+  readonly change?: ChangeMark | undefined;
+}
+
+/** A change that waits until its new voters have caught up. Lists are sorted. */
+export interface Pending {
+  /** Who is to vote then. */
+  readonly voters: readonly MemberId[];
+  /** Who is to be a learner then. Members that are neither leave. */
+  readonly learners: readonly MemberId[];
+  /** Members that came with this change: where it fails they leave again. */
+  readonly added: readonly MemberId[];
+  /** Cluster time at which it has failed. */
+  readonly untilMs: number;
+}
+
+/** What follows a joint configuration, beside its incoming voters. Lists are sorted. */
+export interface Final {
+  readonly learners: readonly MemberId[];
+  /** Learners whose id is taken by an outgoing voter until then, or that are new. */
+  readonly arrivals: readonly Member[];
+}
+
+/** How a change of membership ended that did not succeed; `no` while it goes on or did. */
+export type Undone = "no" | "timeout" | "cancelled";
+
+/** Which change of membership a configuration belongs to. */
+export interface ChangeMark {
+  /** Given by who asked for it; 0 where nobody watches. */
+  readonly token: number;
+  /** The entry that began it. */
+  readonly index: number;
+  readonly undone: Undone;
 }
 
 /** A configuration and the index of the entry that holds it. */
@@ -59,11 +100,9 @@ export const EMPTY_CONFIGURATION: Configuration = {
 };
 
 const MEMBER_ID = /^[A-Za-z0-9._:[\]-]{1,64}$/;
-const INCARNATION = /^[0-9a-f]{32}$/;
-const VOTER = 1;
-const OUTGOING = 2;
-const LEARNER = 4;
-const MEMBERS_MAX = 256;
+
+/** The most members that a configuration may name. */
+export const MEMBERS_MAX = 256;
 
 /** Whether a string may be a member id. */
 export function isMemberId(text: string): boolean {
@@ -72,8 +111,39 @@ export function isMemberId(text: string): boolean {
 
 /** A configuration in which every given member votes. */
 export function votersOnly(members: readonly Member[]): Configuration {
-  const sorted = [...members].sort(byId);
-  return { members: sorted, voters: sorted.map((m) => m.id), outgoing: [], learners: [] };
+  return makeConfiguration({ members, voters: members.map((member) => member.id) });
+}
+
+/** A configuration from what is given; sorts every list, and leaves out what is undefined. */
+export function makeConfiguration(given: {
+  readonly members: readonly Member[];
+  readonly voters: readonly MemberId[];
+  readonly outgoing?: readonly MemberId[];
+  readonly learners?: readonly MemberId[];
+  readonly pending?: Pending | undefined;
+  readonly final?: Final | undefined;
+  readonly change?: ChangeMark | undefined;
+}): Configuration {
+  const { members, voters, outgoing = [], learners = [], pending, final, change } = given;
+  return {
+    members: [...members].sort(byId),
+    voters: [...voters].sort(),
+    outgoing: [...outgoing].sort(),
+    learners: [...learners].sort(),
+    ...(pending === undefined ? {} : { pending }),
+    ...(final === undefined ? {} : { final }),
+    ...(change === undefined ? {} : { change }),
+  };
+}
+
+/** Whether every decision needs two majorities. */
+export function isJoint(configuration: Configuration): boolean {
+  return configuration.outgoing.length > 0;
+}
+
+/** Whether a change of membership is under way. */
+export function isChanging(configuration: Configuration): boolean {
+  return configuration.pending !== undefined || isJoint(configuration);
 }
 
 /** Whether `id` has a vote in either half. */
@@ -86,51 +156,18 @@ export function memberOf(configuration: Configuration, id: MemberId): Member | u
   return configuration.members.find((member) => member.id === id);
 }
 
-/** The entry payload of a configuration. */
-export function encodeConfiguration(configuration: Configuration): Uint8Array {
-  const { members } = configuration;
-  assert(members.length <= MEMBERS_MAX, `more than ${MEMBERS_MAX} members`);
-  const writer = new ByteWriter().u8(1).u8(0).u16(members.length);
-  for (const member of members) {
-    const roles =
-      (configuration.voters.includes(member.id) ? VOTER : 0) |
-      (configuration.outgoing.includes(member.id) ? OUTGOING : 0) |
-      (configuration.learners.includes(member.id) ? LEARNER : 0);
-    assert(roles !== 0, `member ${member.id} has no role`);
-    writer.text(member.id).text(member.address).raw(fromHex(member.incarnation)).u8(roles);
-  }
-  return writer.copy();
+/** What follows a joint configuration: the only one that may. */
+export function finalOf(joint: Configuration): Configuration {
+  const { voters, pending, change } = joint;
+  const { learners, arrivals } = joint.final ?? { learners: joint.learners, arrivals: [] };
+  const arriving = new Set(arrivals.map((member) => member.id));
+  const staying = new Set([...voters, ...learners]);
+  const members = joint.members.filter(({ id }) => staying.has(id) && !arriving.has(id));
+  members.push(...arrivals);
+  return makeConfiguration({ members, voters, learners, pending, change });
 }
 
-/** Reads a configuration payload and checks it; throws {@link BytesError}. */
-export function decodeConfiguration(payload: Uint8Array): Configuration {
-  const reader = new ByteReader(payload);
-  const version = reader.u8();
-  if (version !== 1) throw new BytesError(`configuration of version ${version}`);
-  if (reader.u8() !== 0) throw new BytesError("reserved byte of a configuration is not zero");
-  const count = reader.u16();
-  if (count > MEMBERS_MAX) throw new BytesError(`configuration of ${count} members`);
-  const members: Member[] = [];
-  const voters: MemberId[] = [];
-  const outgoing: MemberId[] = [];
-  const learners: MemberId[] = [];
-  for (let i = 0; i < count; i++) {
-    const id = reader.text();
-    const address = reader.text();
-    const incarnation = toHex(reader.raw(16));
-    const roles = reader.u8();
-    if (!isMemberId(id) || !INCARNATION.test(incarnation)) throw new BytesError(`member id ${id}`);
-    if (i > 0 && members[i - 1]!.id >= id) throw new BytesError("members are not sorted by id");
-    if (roles === 0 || roles > 7) throw new BytesError(`roles ${roles} of member ${id}`);
-    members.push({ id, address, incarnation });
-    if (roles & VOTER) voters.push(id);
-    if (roles & OUTGOING) outgoing.push(id);
-    if (roles & LEARNER) learners.push(id);
-  }
-  reader.end();
-  return { members, voters, outgoing, learners };
-}
-
-function byId(a: Member, b: Member): number {
+/** Orders members by id, as every list of them is. */
+export function byId(a: Member, b: Member): number {
   return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
 }

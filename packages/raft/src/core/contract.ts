@@ -15,6 +15,8 @@ import type {
 } from "./configuration.ts";
 import type { EntryBatch, PackedEntries } from "./entry.ts";
 import type { Health } from "./health-watch.ts";
+import type { MembershipChange, MembershipResult, PlannedChange } from "./membership-change.ts";
+import type { ChangeOptions } from "./membership.ts";
 import type { Message } from "./message.ts";
 import type { HardState, LoadRequest, Output, Role } from "./output.ts";
 
@@ -201,6 +203,12 @@ export interface RaftStatus {
   readonly lastTerm: number;
   readonly configuration: Configuration;
   readonly configurationIndex: number;
+  /** The newest configuration that is committed. */
+  readonly committedConfiguration: IndexedConfiguration;
+  /** Leads: who could take part in decisions at once. */
+  readonly caughtUp: readonly MemberId[];
+  /** Cluster time: of the last entry, or on a leader, now. */
+  readonly clusterTimeMs: number;
   readonly peers: readonly PeerStatus[];
   readonly uncommittedBytes: number;
   readonly tailBytes: number;
@@ -230,6 +238,17 @@ export interface RaftInputs {
   transferLeadership(nowMs: number, target: MemberId | undefined): TransferResult;
   /** The log has space for its next segment, or waits for some. Repeated calls are harmless. */
   storage(nowMs: number, isFull: boolean): void;
+  /**
+   * Begins a change of membership, which the core then carries on by itself; the configuration
+   * tells how far it is. Refused: nothing was appended.
+   */
+  changeMembership(
+    nowMs: number,
+    change: MembershipChange,
+    options?: ChangeOptions,
+  ): MembershipResult;
+  /** What a change would do as of now; of use on the leader, who knows the others. */
+  planMembership(nowMs: number, change: MembershipChange): PlannedChange;
   /** All writes of outputs up to `output` are durable. Late and repeated calls are harmless. */
   persisted(nowMs: number, output: number): void;
   /** Committed entries up to `index` were applied. */

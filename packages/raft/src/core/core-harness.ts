@@ -13,11 +13,14 @@ import { fromUtf8 } from "../util/bytes.ts";
 import type { Random } from "../util/random.ts";
 import { SeededRandom } from "../util/random.ts";
 import type { Configuration, MemberId } from "./configuration.ts";
+import { EMPTY_CONFIGURATION } from "./configuration.ts";
 import type { ProposeResult, RaftOptions, SnapshotPoint, TransferResult } from "./contract.ts";
 import type { PackedEntries } from "./entry.ts";
 import { EntryCursor, EntryKind } from "./entry.ts";
 import type { AppliedEntry } from "./member-harness.ts";
 import { commands, configurationOf, raftOptions, TestNode } from "./member-harness.ts";
+import type { MembershipChange, MembershipResult } from "./membership-change.ts";
+import type { ChangeOptions } from "./membership.ts";
 import type { Message } from "./message.ts";
 import type { Envelope, Output, ReadOutcome } from "./output.ts";
 import { Raft } from "./raft.ts";
@@ -36,6 +39,8 @@ export interface TestNetworkOptions {
   /** Default n1, n2, n3. */
   readonly voters?: readonly MemberId[];
   readonly learners?: readonly MemberId[];
+  /** Members with an empty log that no configuration names yet. */
+  readonly strangers?: readonly MemberId[];
   readonly seed?: number;
   /** Default 1. */
   readonly latencyMs?: number;
@@ -84,11 +89,12 @@ export class TestNetwork {
   #contexts = 0;
 
   constructor(options: TestNetworkOptions = {}) {
-    const { voters = ["n1", "n2", "n3"], learners = [], seed = 1 } = options;
+    const { voters = ["n1", "n2", "n3"], learners = [], strangers = [], seed = 1 } = options;
     this.#options = options;
     this.#random = new SeededRandom(seed);
     this.configuration = configurationOf(voters, learners);
-    this.configuration.members.forEach(({ id }, position) => {
+    const ids = this.configuration.members.map((member) => member.id);
+    [...ids, ...strangers].forEach((id, position) => {
       const random = options.random?.(id, position) ?? new SeededRandom(seed * 1_000 + position);
       this.nodes.set(id, new TestNode(id, options.persistence !== "manual", random));
     });
@@ -147,6 +153,12 @@ export class TestNetwork {
 
   transfer(id: MemberId, target?: MemberId): TransferResult {
     const result = this.raft(id).transferLeadership(this.nowMs, target);
+    this.pump(this.node(id));
+    return result;
+  }
+
+  change(id: MemberId, change: MembershipChange, options?: ChangeOptions): MembershipResult {
+    const result = this.raft(id).changeMembership(this.nowMs, change, options);
     this.pump(this.node(id));
     return result;
   }
@@ -235,7 +247,9 @@ export class TestNetwork {
       startNonce: ++this.#starts * 1_000_000,
       ...this.#options.raft,
     });
-    node.core = new Raft(options, node.durable.recovered(this.configuration), this.nowMs);
+    const isStranger = this.#options.strangers?.includes(id) === true;
+    const start = isStranger ? EMPTY_CONFIGURATION : this.configuration;
+    node.core = new Raft(options, node.durable.recovered(start), this.nowMs);
     this.pump(node);
   }
 

@@ -9,7 +9,7 @@ import { crc32 } from "../util/checksum.ts";
 import type { Random } from "../util/random.ts";
 import { SeededRandom } from "../util/random.ts";
 import type { Configuration, IndexedConfiguration } from "./configuration.ts";
-import { encodeConfiguration } from "./configuration.ts";
+import { encodeConfiguration } from "./configuration-codec.ts";
 import type { TermRun } from "./contract.ts";
 import { configurationOf } from "./core-harness.ts";
 import { EntryLog } from "./entry-log.ts";

@@ -17,7 +17,7 @@ import { BytesError } from "../util/bytes.ts";
 import type { Checksum } from "../util/checksum.ts";
 import { BatchTail } from "./batch-tail.ts";
 import type { Configuration, IndexedConfiguration } from "./configuration.ts";
-import { decodeConfiguration } from "./configuration.ts";
+import { decodeConfiguration } from "./configuration-codec.ts";
 import type { RecoveredGroup, SnapshotPoint } from "./contract.ts";
 import type { EntryBatch } from "./entry.ts";
 import { EntryCursor, EntryKind } from "./entry.ts";

@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BytesError, readU32, utf8, writeU32, writeU64 } from "../util/bytes.ts";
 import { crc32 } from "../util/checksum.ts";
-import { encodeConfiguration } from "./configuration.ts";
+import { encodeConfiguration } from "./configuration-codec.ts";
 import { configurationOf } from "./core-harness.ts";
 import type { EntryFields } from "./entry.ts";
 import {

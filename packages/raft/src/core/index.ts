@@ -15,15 +15,18 @@ export type {
   MemberId,
 } from "./configuration.ts";
 export {
-  decodeConfiguration,
   EMPTY_CONFIGURATION,
-  encodeConfiguration,
+  finalOf,
+  isChanging,
+  isJoint,
   isMemberId,
   isVoter,
+  makeConfiguration,
   memberOf,
   NO_INCARNATION,
   votersOnly,
 } from "./configuration.ts";
+export { decodeConfiguration, encodeConfiguration } from "./configuration-codec.ts";
 export type {
   HealthStatus,
   InstallResult,
@@ -40,6 +43,21 @@ export type {
   TransferStatus,
 } from "./contract.ts";
 export { EMPTY_GROUP } from "./contract.ts";
+export type {
+  MembershipChange,
+  MembershipPlan,
+  MembershipRefusal,
+  MembershipResult,
+  MemberRole,
+  PlannedChange,
+  PlanRefusal,
+  PlanStep,
+  Standing,
+  WantedMember,
+} from "./membership-change.ts";
+export type { ChangeOptions } from "./membership.ts";
+export type { PlanView } from "./membership-plan.ts";
+export { planChange } from "./membership-plan.ts";
 export type { EntryFields, EntryView, PackedEntries, Seal } from "./entry.ts";
 export {
   BODY_HEAD_BYTES,

@@ -6,11 +6,16 @@ import { expect, test } from "vitest";
 import { InvariantViolation } from "../util/assert.ts";
 import { crc32 } from "../util/checksum.ts";
 import { commitAsLeader, commitTo } from "./commit.ts";
+import { NO_INCARNATION } from "./configuration.ts";
+import { encodeConfiguration } from "./configuration-codec.ts";
+import { EntryKind } from "./entry.ts";
 import { EntryLog } from "./entry-log.ts";
 import { EMPTY_GROUP } from "./contract.ts";
 import type { InvariantName } from "./invariants.ts";
 import { INVARIANTS } from "./invariants.ts";
-import { appendBatch, appendNoop } from "./propose.ts";
+import { appendBatch, appendConfiguration, appendNoop } from "./propose.ts";
+import { checkSuccession } from "./membership-rules.ts";
+import { configurationOf, incarnationOf } from "./member-harness.ts";
 import { Progress } from "./progress.ts";
 import {
   becomeCandidate,
@@ -19,7 +24,7 @@ import {
   becomePreCandidate,
   castVote,
 } from "./role.ts";
-import { ack, append, batchesOf, batchOf, pointAt, Solo } from "./solo-harness.ts";
+import { ack, append, batchesOf, batchOf, entryOf, pointAt, Solo } from "./solo-harness.ts";
 
 type Breach = () => unknown;
 
@@ -230,7 +235,10 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
   },
   "next-after-match": {
     "next falls behind match": () => {
-      const progress = new Progress("n2", "voter", 5);
+      const progress = new Progress(
+        { id: "n2", role: "voter", incarnation: incarnationOf("n2") },
+        5,
+      );
       progress.becomeReplicate();
       progress.match = 7;
       progress.sent(6, 10);
@@ -238,7 +246,10 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
   },
   "inflight-balanced": {
     "more is freed than was sent": () => {
-      const progress = new Progress("n2", "voter", 1);
+      const progress = new Progress(
+        { id: "n2", role: "voter", incarnation: incarnationOf("n2") },
+        1,
+      );
       progress.becomeReplicate();
       progress.sent(1, 5);
       progress.sent(2, -10);
@@ -274,6 +285,52 @@ const breaches: Record<InvariantName, Record<string, Breach>> = {
       solo.raft.state.progress.get("n2")!.match = solo.status.lastIndex + 1;
       solo.raft.transferLeadership(solo.nowMs, "n2");
       solo.take();
+    },
+  },
+  "one-configuration-uncommitted": {
+    "a second configuration is appended before the first is committed": () => {
+      const { state } = leader().raft;
+      appendConfiguration(state, configurationOf(["n1", "n2", "n3"], ["n4"]));
+      appendConfiguration(state, configurationOf(["n1", "n2", "n3"], ["n5"]));
+    },
+  },
+  "configurations-overlap": {
+    "voters change without a joint configuration": () =>
+      appendConfiguration(leader().raft.state, configurationOf(["n1", "n2"])),
+    "the outgoing half is not what was there before": () =>
+      appendConfiguration(leader().raft.state, configurationOf(["n1"], [], ["n1", "n2"])),
+    "a voter becomes another directory": () => {
+      const before = configurationOf(["n1", "n2"]);
+      const [one, two] = before.members;
+      const members = [one!, { ...two!, incarnation: incarnationOf("other") }];
+      checkSuccession(before, { ...before, members }, 2);
+    },
+    "a follower is given such a configuration": () => {
+      const payload = encodeConfiguration(configurationOf(["n1"]));
+      const batch = entryOf(1, 1, EntryKind.configuration, payload);
+      new Solo().step("n2", append({ term: 1, batches: [batch] }));
+    },
+  },
+  "joint-left-by-its-own-final": {
+    "a joint configuration is left for its outgoing half": () =>
+      checkSuccession(
+        configurationOf(["n1", "n4"], [], ["n1", "n2"]),
+        configurationOf(["n1", "n2"]),
+        2,
+      ),
+    "a joint configuration follows a joint one": () => {
+      const joint = configurationOf(["n1", "n4"], [], ["n1", "n2"]);
+      checkSuccession(joint, joint, 2);
+    },
+  },
+  "voters-have-incarnations": {
+    "a learner that was never started is promoted": () => {
+      const before = configurationOf(["n1"], ["n2"]);
+      const joint = configurationOf(["n1", "n2"], [], ["n1"]);
+      const members = joint.members.map((m) =>
+        m.id === "n2" ? { ...m, incarnation: NO_INCARNATION } : m,
+      );
+      checkSuccession(before, { ...joint, members }, 2);
     },
   },
 };

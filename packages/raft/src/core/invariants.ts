@@ -41,6 +41,12 @@ export const INVARIANTS = {
   "read-after-own-commit": "A read index is never below the leader's first own commit.",
   "transfer-appends-nothing": "A leader appends nothing while it hands leadership over.",
   "transfer-target-whole": "Timeout-now goes to a voter that holds the leader's whole log.",
+  "one-configuration-uncommitted":
+    "A leader appends a configuration only when the one in force is committed.",
+  "configurations-overlap":
+    "Voters change by a joint configuration alone, whose outgoing half is the voters before.",
+  "joint-left-by-its-own-final": "What follows a joint configuration is its own final one.",
+  "voters-have-incarnations": "Nobody votes whose directory is not known.",
 } as const;
 
 /** The name of an invariant. */

@@ -6,7 +6,7 @@ import { crc32 } from "../util/checksum.ts";
 import type { Random } from "../util/random.ts";
 import { SeededRandom } from "../util/random.ts";
 import type { Configuration, IndexedConfiguration, MemberId } from "./configuration.ts";
-import { decodeConfiguration } from "./configuration.ts";
+import { decodeConfiguration } from "./configuration-codec.ts";
 import type { RaftOptions, RecoveredGroup, SnapshotPoint, TermRun } from "./contract.ts";
 import type { EntryBatch, PackedEntries } from "./entry.ts";
 import { EntryCursor, EntryKind, packEntries } from "./entry.ts";

@@ -104,6 +104,19 @@ export type CoreEvent =
       readonly index: number;
       readonly configuration: Configuration;
     }
+  /** The newest committed configuration is another one. */
+  | {
+      readonly type: "configuration-committed";
+      readonly index: number;
+      readonly configuration: Configuration;
+    }
+  /** The leader has appended a configuration, and why. */
+  | {
+      readonly type: "membership";
+      readonly index: number;
+      readonly term: number;
+      readonly reason: string;
+    }
   | { readonly type: "truncated"; readonly from: number; readonly term: number }
   /** Entries up to `index` left the log. */
   | { readonly type: "compacted"; readonly index: number; readonly term: number }

@@ -13,7 +13,7 @@
  * Only this class changes state, match, next and window. Invariants: `next-after-match`,
  * `match-within-log` (checked by the caller, who has the log), `inflight-balanced`.
  */
-import type { MemberId } from "./configuration.ts";
+import type { Incarnation, MemberId } from "./configuration.ts";
 import type { PeerStatus } from "./contract.ts";
 import type { Health } from "./health-watch.ts";
 import { violated } from "./invariants.ts";
@@ -22,6 +22,8 @@ import type { LoadRequest } from "./output.ts";
 /** One peer, as its leader knows it. */
 export class Progress {
   readonly id: MemberId;
+  /** The directory that all of this is about. */
+  readonly incarnation: Incarnation;
   role: "voter" | "learner";
   /** The highest index known to be durable there and equal to ours. */
   match = 0;
@@ -58,9 +60,10 @@ export class Progress {
   loadAfterMs: number = -Infinity;
   readonly #inflight: InflightWindow = new InflightWindow();
 
-  constructor(id: MemberId, role: "voter" | "learner", next: number) {
-    this.id = id;
-    this.role = role;
+  constructor(peer: Pick<Progress, "id" | "incarnation" | "role">, next: number) {
+    this.id = peer.id;
+    this.incarnation = peer.incarnation;
+    this.role = peer.role;
     this.next = next;
   }
 

@@ -6,11 +6,14 @@
  * is no wall time. The batch counts for commitment once the leader's own disk has it, like on any
  * member.
  */
+import type { Configuration } from "./configuration.ts";
+import { encodeConfiguration } from "./configuration-codec.ts";
 import type { ProposeResult } from "./contract.ts";
 import type { PackedEntries } from "./entry.ts";
 import { EntryBatch, EntryKind, packEntries } from "./entry.ts";
 import { hasSpace } from "./health.ts";
 import { violated } from "./invariants.ts";
+import { checkSuccession } from "./membership-rules.ts";
 import { Progress } from "./progress.ts";
 import type { RaftState } from "./state.ts";
 import { emit, refreshConfiguration } from "./state.ts";
@@ -38,6 +41,18 @@ export function appendNoop(state: RaftState): void {
   );
 }
 
+/** Appends a configuration as the leader, which puts it in force, and returns its index. */
+export function appendConfiguration(state: RaftState, configuration: Configuration): number {
+  const payload = encodeConfiguration(configuration);
+  return appendOwn(state, packEntries([{ kind: EntryKind.configuration, payload }]));
+}
+
+/** Cluster time now, by this leader's clock. */
+export function clusterTimeMs(state: RaftState): number {
+  const elapsed = Math.floor(state.nowMs - state.leaderSinceMs);
+  return Math.max(state.log.lastTimeMs, state.timeBaseMs + elapsed);
+}
+
 /** Appends as the leader and returns the first index. */
 function appendOwn(state: RaftState, entries: PackedEntries): number {
   const firstIndex = state.log.lastIndex + 1;
@@ -50,6 +65,13 @@ function appendOwn(state: RaftState, entries: PackedEntries): number {
     timeMs: clusterTimeMs(state),
     checksum: state.options.checksum,
   });
+  const { configurationIndex } = state.log;
+  if (batch.hasConfiguration && configurationIndex > state.commit) {
+    violated(
+      "one-configuration-uncommitted",
+      `Entry ${firstIndex}, while entry ${configurationIndex} is not committed.`,
+    );
+  }
   appendBatch(state, batch);
   state.uncommitted.add(batch.lastIndex, batch.byteLength);
   return firstIndex;
@@ -60,9 +82,16 @@ export function appendBatch(state: RaftState, batch: EntryBatch): void {
   if (batch.term > state.term) {
     violated("log-terms-ordered", `Batch ${batch.toString()} in term ${state.term}.`);
   }
+  const { configurations } = state.log;
+  const held = configurations.length;
   const changed = state.log.append(batch);
   state.persistence.append(batch);
-  if (changed) configurationChanged(state);
+  if (!changed) return;
+  for (let i = held; i < configurations.length; i++) {
+    const { index, configuration } = configurations[i]!;
+    checkSuccession(configurations[i - 1]!.configuration, configuration, index);
+  }
+  configurationChanged(state);
 }
 
 /** The configuration in force is another one, by an append or by a truncation. */
@@ -80,19 +109,15 @@ export function configurationChanged(state: RaftState): void {
 export function syncProgress(state: RaftState): void {
   const { members, learners } = state.configuration;
   const { progress } = state;
-  for (const { id } of members) {
+  for (const { id, incarnation } of members) {
     if (id === state.id) continue;
     const role = learners.includes(id) ? "learner" : "voter";
     const known = progress.get(id);
-    if (known !== undefined) known.role = role;
-    else progress.set(id, new Progress(id, role, state.log.lastIndex + 1));
+    // What another directory under that id has acknowledged, this one does not hold.
+    if (known?.incarnation === incarnation) known.role = role;
+    else progress.set(id, new Progress({ id, role, incarnation }, state.log.lastIndex + 1));
   }
   for (const id of progress.keys()) {
     if (!members.some((member) => member.id === id)) progress.delete(id);
   }
-}
-
-function clusterTimeMs(state: RaftState): number {
-  const elapsed = Math.floor(state.nowMs - state.leaderSinceMs);
-  return Math.max(state.log.lastTimeMs, state.timeBaseMs + elapsed);
 }

@@ -12,6 +12,7 @@
  *   persistence.ts  what is durable                              quorum.ts     majorities
  *   transfer.ts     handing leadership over                      snapshot.ts    what left the log
  *   health.ts       who is not well                              yield.ts       a leader like that
+ *   membership.ts   changing the members                         caught-up.ts   who could decide
  *   take-output.ts  the next output                              state.ts      all of it as one
  *   value
  *
@@ -20,6 +21,7 @@
  */
 import { handleAppendEntries, handleHeartbeat } from "./append.ts";
 import { commitByCounting } from "./commit.ts";
+import { isCaughtUp } from "./caught-up.ts";
 import type { IndexedConfiguration, MemberId } from "./configuration.ts";
 import type {
   InstallResult,
@@ -45,7 +47,10 @@ import { violated } from "./invariants.ts";
 import { leaseEndMs } from "./lease.ts";
 import type { Message } from "./message.ts";
 import type { LoadRequest, Output } from "./output.ts";
-import { propose } from "./propose.ts";
+import { changeMembership, planMembership } from "./membership.ts";
+import type { ChangeOptions } from "./membership.ts";
+import type { MembershipChange, MembershipResult, PlannedChange } from "./membership-change.ts";
+import { clusterTimeMs, propose } from "./propose.ts";
 import { addRead, handleReadRequest, handleReadResponse } from "./read-index.ts";
 import {
   handleAppendResponse,
@@ -114,6 +119,20 @@ export class Raft implements RaftInputs {
   storage(nowMs: number, isFull: boolean): void {
     advanceTime(this.state, nowMs);
     setFull(this.state, isFull);
+  }
+
+  changeMembership(
+    nowMs: number,
+    change: MembershipChange,
+    options?: ChangeOptions,
+  ): MembershipResult {
+    advanceTime(this.state, nowMs);
+    return changeMembership(this.state, change, options);
+  }
+
+  planMembership(nowMs: number, change: MembershipChange): PlannedChange {
+    advanceTime(this.state, nowMs);
+    return planMembership(this.state, change);
   }
 
   persisted(nowMs: number, output: number): void {
@@ -282,6 +301,11 @@ function statusOf(state: RaftState): RaftStatus {
     lastTerm: log.lastTerm,
     configuration: state.configuration,
     configurationIndex: log.configurationIndex,
+    committedConfiguration: log.configurationAt(commit) ?? log.configurations[0]!,
+    caughtUp: isLeader
+      ? state.configuration.members.filter((m) => isCaughtUp(state, m.id)).map((m) => m.id)
+      : [],
+    clusterTimeMs: isLeader ? clusterTimeMs(state) : log.lastTimeMs,
     peers: [...state.progress.values()].map((progress) => progress.status()),
     uncommittedBytes: state.uncommitted.bytes,
     tailBytes: log.tailBytes,

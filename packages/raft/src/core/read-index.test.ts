@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { TestNetwork } from "./core-harness.ts";
 import type { HeartbeatResponse, ReadIndexResponse } from "./message.ts";
 import type { ReadOutcome } from "./output.ts";
+import { configurationOf } from "./member-harness.ts";
 import { ack, Solo } from "./solo-harness.ts";
 
 function leader(options: ConstructorParameters<typeof Solo>[0] = {}): Solo {
@@ -117,9 +118,8 @@ describe("rounds of the leader", () => {
   });
 
   test("a joint configuration confirms by both halves", () => {
-    const solo = new Solo({ voters: ["n1", "n2", "n3"], outgoing: ["n1", "n4", "n5"] });
-    solo.win("n2", "n4");
-    solo.ackAll("n2", "n4");
+    const solo = new Solo({ voters: ["n1", "n4", "n5"] }).win("n4").ackAll("n4");
+    solo.configure(configurationOf(["n1", "n2", "n3"], [], ["n1", "n4", "n5"]));
     read(solo, 1);
     solo.step("n2", answer(1));
     solo.step("n3", answer(1));

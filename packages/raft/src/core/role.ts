@@ -75,12 +75,14 @@ export function becomeLeader(state: RaftState, reason: string): void {
   setLeader(state, state.id, false);
   state.leaderSinceMs = state.nowMs;
   state.ready = false;
+  state.hasOfferedLead = false;
   state.progress.clear();
   syncProgress(state);
   state.heartbeatDeadlineMs = state.nowMs + state.options.heartbeatIntervalMs;
   state.reads.round = 0;
   state.lease.begin();
   appendNoop(state);
+  state.logMark.begin(state.nowMs, state.log.lastIndex);
 }
 
 /** A transfer is over, with the leadership that it belonged to or before. */

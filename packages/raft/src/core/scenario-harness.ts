@@ -8,11 +8,12 @@
  */
 import type { Random } from "../util/random.ts";
 import type { MemberId } from "./configuration.ts";
-import { encodeConfiguration } from "./configuration.ts";
+import { encodeConfiguration } from "./configuration-codec.ts";
 import type { RaftOptions } from "./contract.ts";
 import type { TestNode } from "./core-harness.ts";
 import { configurationOf, incarnationOf, TestNetwork } from "./core-harness.ts";
 import { EntryKind, packEntries } from "./entry.ts";
+import type { MembershipChange, WantedMember } from "./membership-change.ts";
 import type { Message } from "./message.ts";
 import type { Output } from "./output.ts";
 import { batchesOf } from "./solo-harness.ts";
@@ -142,7 +143,7 @@ class ScriptedTimeouts implements Random {
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  /** network n1 n2 n3 [learners x1] [timeouts n1=1000,1400 n2=1100] [options k=v] [disks manual] */
+  /** network n1 n2 n3 [learners x1] [strangers x2] [timeouts n1=1000,1400 n2=1100] [options k=v] [disks manual] */
   network(scenario, words) {
     const options = sectionsOf(["voters", ...words]);
     const timeouts = new Map(
@@ -160,6 +161,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     scenario.network = new TestNetwork({
       voters: options.get("voters") ?? [],
       learners: options.get("learners") ?? [],
+      strangers: options.get("strangers") ?? [],
       persistence: options.get("disks")?.[0] === "manual" ? "manual" : "auto",
       raft,
       random: (id, position) =>
@@ -235,6 +237,19 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     );
     const payload = encodeConfiguration(configuration);
     network.proposeEntries(id, packEntries([{ kind: EntryKind.configuration, payload }]));
+  },
+
+  /**
+   * change n1 add n4 | add n4 learner | remove n2 | replace n2 | promote x1 | demote n2 | cancel |
+   * set n1 n2 learners x1, each [within 500] [expecting 7]: the index of the configuration
+   */
+  change(scenario, [id = "", ...words]) {
+    const change = changeOf(words);
+    const expected = sectionsOf(words).get("expecting")?.[0];
+    const options = expected === undefined ? {} : { expectedIndex: Number(expected) };
+    const result = scenario.network.change(id, change, options);
+    if (!result.ok) scenario.trace(id, `refuses: ${result.reason}: ${result.detail}`);
+    else if (result.unchanged) scenario.trace(id, "has nothing to change");
   },
 
   /** read n2 */
@@ -363,6 +378,10 @@ function checkExpectation(network: TestNetwork, words: readonly string[]): strin
     case "term":
     case "commit":
       return differ(network.raft(id).status()[what]);
+    case "voters":
+    case "outgoing":
+    case "learners":
+      return differ(network.raft(id).status().configuration[what].join(" "));
     case "log":
       return differ(termsOf(network.node(id)).join(" "));
     case "read": {
@@ -408,6 +427,10 @@ function sectionsOf(words: readonly string[]): Map<string, string[]> {
 }
 
 const SECTIONS: ReadonlySet<string> = new Set([
+  "asked",
+  "strangers",
+  "within",
+  "expecting",
   "voters",
   "outgoing",
   "learners",
@@ -419,6 +442,36 @@ const SECTIONS: ReadonlySet<string> = new Set([
   "vote",
   "commit",
 ]);
+
+function changeOf(words: readonly string[]): MembershipChange {
+  const sections = sectionsOf(["asked", ...words]);
+  const [type = "", ...ids] = sections.get("asked") ?? [];
+  const [id = "", role = "voter"] = ids;
+  const timeoutMs = Number(sections.get("within")?.[0] ?? 10_000);
+  const member = { id, address: `${id}:1`, incarnation: incarnationOf(id) };
+  switch (type) {
+    case "add":
+      return { type, member, role: role === "learner" ? role : "voter", timeoutMs };
+    case "replace":
+      return { type, id, timeoutMs };
+    case "promote":
+      return { type, id, timeoutMs };
+    case "remove":
+    case "demote":
+      return { type, id };
+    case "cancel":
+      return { type };
+    case "set": {
+      const learners = sections.get("learners") ?? [];
+      const wanted = (ids: readonly MemberId[], as: "voter" | "learner"): WantedMember[] =>
+        ids.map((one) => ({ id: one, address: `${one}:1`, role: as }));
+      const members = [...wanted(ids, "voter"), ...wanted(learners, "learner")];
+      return { type, members, timeoutMs };
+    }
+    default:
+      throw new Error(`change ${type}`);
+  }
+}
 
 /** The term of every entry of a member's log, as it believes it to be. */
 function termsOf(node: TestNode): number[] {

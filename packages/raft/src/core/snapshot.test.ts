@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { crc32 } from "../util/checksum.ts";
-import { encodeConfiguration } from "./configuration.ts";
+import { encodeConfiguration } from "./configuration-codec.ts";
 import { EMPTY_GROUP } from "./contract.ts";
 import { EntryKind } from "./entry.ts";
 import { EntryLog } from "./entry-log.ts";

@@ -19,6 +19,7 @@ import {
 } from "./member-harness.ts";
 import type { AppendEntries, AppendEntriesResponse, Message, MessageType } from "./message.ts";
 import type { CoreEvent, Envelope, Output, Vote } from "./output.ts";
+import { appendConfiguration } from "./propose.ts";
 import { Raft } from "./raft.ts";
 
 /** What a core starts with. */
@@ -184,6 +185,12 @@ export class Solo {
   propose(...texts: readonly string[]): Envelope[] {
     const result = this.raft.propose(this.nowMs, commands(...texts));
     if (!result.ok) throw new Error(`refused: ${result.reason}`);
+    return this.take();
+  }
+
+  /** As leader: appends a configuration. */
+  configure(configuration: Configuration): Envelope[] {
+    appendConfiguration(this.raft.state, configuration);
     return this.take();
   }
 

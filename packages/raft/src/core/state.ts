@@ -9,6 +9,7 @@
  * health in health.ts and yield.ts. The invariants that are asserted on all of it are listed in
  * invariants.ts.
  */
+import { LogMark } from "./caught-up.ts";
 import type { Configuration, Incarnation, MemberId } from "./configuration.ts";
 import { isVoter, memberOf } from "./configuration.ts";
 import type { RaftOptions, RecoveredGroup } from "./contract.ts";
@@ -99,6 +100,9 @@ export class RaftState {
   holdsNews = false;
   /** To whom leadership is being handed over; undefined = it is not. */
   transfer: Transfer | undefined = undefined;
+  /** No voter any more, it has offered the lead to another member. */
+  hasOfferedLead = false;
+  readonly logMark: LogMark = new LogMark();
   /** Cluster time at the moment this member became leader. */
   timeBaseMs = 0;
 
@@ -112,13 +116,13 @@ export class RaftState {
 
   /** Made once, so that counting needs no closure of its own. */
   readonly matchOf: (id: MemberId) => number = (id) =>
-    id === this.id ? this.persistence.stableIndex : (this.progress.get(id)?.match ?? 0);
+    this.#isSelf(id) ? this.persistence.stableIndex : (this.progress.get(id)?.match ?? 0);
   readonly heardOf: (id: MemberId) => number = (id) =>
-    id === this.id
+    this.#isSelf(id)
       ? Infinity
       : Math.max(this.progress.get(id)?.lastHeardMs ?? this.leaderSinceMs, this.leaderSinceMs);
   readonly roundOf: (id: MemberId) => number = (id) =>
-    id === this.id ? Infinity : (this.progress.get(id)?.ackedRound ?? 0);
+    this.#isSelf(id) ? Infinity : (this.progress.get(id)?.ackedRound ?? 0);
 
   constructor(options: RaftOptions, recovered: RecoveredGroup, nowMs: number) {
     const { hardState } = recovered;
@@ -142,6 +146,11 @@ export class RaftState {
     this.leaderLostMs = nowMs;
     this.configuration = this.log.configuration;
     refreshConfiguration(this);
+  }
+
+  /** Whether this very directory votes as `id`: another one may have taken its place. */
+  #isSelf(id: MemberId): boolean {
+    return id === this.id && this.isVoter;
   }
 }
 

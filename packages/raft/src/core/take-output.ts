@@ -8,6 +8,7 @@
  */
 import { electAlone } from "./election.ts";
 import { noteHandedOut } from "./health.ts";
+import { collectMembership } from "./membership.ts";
 import type { Output } from "./output.ts";
 import { collectReads } from "./read-index.ts";
 import { collectMessages } from "./replicate.ts";
@@ -18,6 +19,7 @@ import { collectTransfer } from "./transfer.ts";
 /** What is to be done now; undefined where there is nothing. */
 export function takeOutput(state: RaftState, holdNews: boolean): Output | undefined {
   electAlone(state);
+  collectMembership(state);
   collectReads(state);
   state.holdsNews = false;
   if (state.role === "leader") collectMessages(state, holdNews);

@@ -12,6 +12,7 @@ import { quorumDeadlineMs, tickCheckQuorum, tickElection } from "./election.ts";
 import { judgeHealth, noteGap } from "./health.ts";
 import { violated } from "./invariants.ts";
 import { dropLease, renewLease } from "./lease.ts";
+import { membershipDeadlineMs } from "./membership.ts";
 import { readsDeadlineMs, requestDeadlineMs, tickReads } from "./read-index.ts";
 import { restartElectionTimer } from "./role.ts";
 import type { RaftState } from "./state.ts";
@@ -55,6 +56,7 @@ export function nextDeadlineMs(state: RaftState): number {
       quorumDeadlineMs(state),
       transferDeadlineMs(state),
       healthDeadlineMs(state),
+      membershipDeadlineMs(state),
     );
   }
   return Math.min(
@@ -75,5 +77,6 @@ function tickHeartbeat(state: RaftState): void {
   if (state.role !== "leader" || state.nowMs < state.heartbeatDeadlineMs) return;
   state.heartbeatDeadlineMs = state.nowMs + state.options.heartbeatIntervalMs;
   state.heartbeatDue = true;
+  state.logMark.advance(state.nowMs, state.log.lastIndex, state.options.electionTimeoutMs);
   renewLease(state);
 }

@@ -102,6 +102,10 @@ export function describeEvent(id: MemberId, event: CoreEvent): string | undefine
       return `commits up to ${event.index}`;
     case "configuration":
       return `configuration of entry ${event.index}: ${describeConfiguration(event.configuration)}`;
+    case "configuration-committed":
+      return `configuration of entry ${event.index} is committed`;
+    case "membership":
+      return `appends a configuration: ${event.reason}`;
     case "truncated":
       return `removes its entries from ${event.from} (term ${event.term}) on`;
     case "compacted":
@@ -135,10 +139,14 @@ function describeHealth(health: Health): string {
 }
 
 export function describeConfiguration(configuration: Configuration): string {
-  const { voters, outgoing, learners } = configuration;
+  const { voters, outgoing, learners, pending, final } = configuration;
   const parts = [`voters ${voters.join(" ")}`];
   if (outgoing.length > 0) parts.push(`outgoing ${outgoing.join(" ")}`);
   if (learners.length > 0) parts.push(`learners ${learners.join(" ")}`);
+  if (pending !== undefined) parts.push(`to become voters ${pending.voters.join(" ")}`);
+  if (final !== undefined && final.learners.length > 0) {
+    parts.push(`then learners ${final.learners.join(" ")}`);
+  }
   return parts.join(", ");
 }
 

@@ -8,7 +8,8 @@
  * - entries are added directly behind the last index or before it, never before the start.
  */
 import type { IndexedConfiguration } from "../core/configuration.ts";
-import { EMPTY_CONFIGURATION, decodeConfiguration } from "../core/configuration.ts";
+import { EMPTY_CONFIGURATION } from "../core/configuration.ts";
+import { decodeConfiguration } from "../core/configuration-codec.ts";
 import type { LogStart, RecoveredGroup, SnapshotPoint, TermRun } from "../core/contract.ts";
 import { EntryCursor, EntryKind } from "../core/entry.ts";
 import type { EntryBatch } from "../core/entry.ts";

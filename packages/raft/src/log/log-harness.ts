@@ -3,7 +3,7 @@
  */
 import { votersOnly } from "../core/configuration.ts";
 import type { Configuration } from "../core/configuration.ts";
-import { encodeConfiguration } from "../core/configuration.ts";
+import { encodeConfiguration } from "../core/configuration-codec.ts";
 import { EntryBatch, EntryCursor, EntryKind, packEntries } from "../core/entry.ts";
 import type { EntryFields } from "../core/entry.ts";
 import type { RecoveredGroup } from "../core/contract.ts";

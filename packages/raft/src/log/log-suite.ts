@@ -5,7 +5,8 @@
  */
 import { EMPTY_GROUP } from "../core/contract.ts";
 import type { RecoveredGroup } from "../core/contract.ts";
-import { encodeConfiguration, votersOnly } from "../core/configuration.ts";
+import { votersOnly } from "../core/configuration.ts";
+import { encodeConfiguration } from "../core/configuration-codec.ts";
 import { EntryBatch, EntryCursor, EntryKind, packEntries } from "../core/entry.ts";
 import { crc32 } from "../util/checksum.ts";
 import { QuorateError } from "../util/error.ts";

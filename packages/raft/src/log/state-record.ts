@@ -19,7 +19,8 @@
  * the configuration, so that everything before the segment can go.
  */
 import type { IndexedConfiguration } from "../core/configuration.ts";
-import { decodeConfiguration, encodeConfiguration, isMemberId } from "../core/configuration.ts";
+import { isMemberId } from "../core/configuration.ts";
+import { decodeConfiguration, encodeConfiguration } from "../core/configuration-codec.ts";
 import type { Vote } from "../core/output.ts";
 import { BytesError, ByteReader, fromHex, fromUtf8, toHex, utf8 } from "../util/bytes.ts";
 import type { ByteWriter } from "../util/bytes.ts";

@@ -1,6 +1,7 @@
 /** Formation: one list becomes one cluster, in any order, through crashes, and never two. */
 import { describe, expect, test } from "vitest";
-import { encodeConfiguration, votersOnly } from "../core/configuration.ts";
+import { votersOnly } from "../core/configuration.ts";
+import { encodeConfiguration } from "../core/configuration-codec.ts";
 import { NO_CLUSTER } from "../transport/transport.ts";
 import { MemoryTransport } from "../transport/memory-transport.ts";
 import { crc32 } from "../util/checksum.ts";

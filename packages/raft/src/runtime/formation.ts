@@ -37,12 +37,8 @@
  * After it, it is refused until it is replaced. Bootstrapping is the same with a list of one and a
  * random cluster id.
  */
-import {
-  decodeConfiguration,
-  encodeConfiguration,
-  memberOf,
-  votersOnly,
-} from "../core/configuration.ts";
+import { memberOf, votersOnly } from "../core/configuration.ts";
+import { decodeConfiguration, encodeConfiguration } from "../core/configuration-codec.ts";
 import type { Configuration, Incarnation, MemberId } from "../core/configuration.ts";
 import { EMPTY_GROUP } from "../core/contract.ts";
 import type { RecoveredGroup } from "../core/contract.ts";

@@ -27,7 +27,8 @@
  * absent where they say nothing. `crc` covers the text of the object without it. The file is
  * replaced as a whole: written beside, synced, renamed, directory synced.
  */
-import { decodeConfiguration, isMemberId } from "../core/configuration.ts";
+import { isMemberId } from "../core/configuration.ts";
+import { decodeConfiguration } from "../core/configuration-codec.ts";
 import type { Configuration, Incarnation, MemberId } from "../core/configuration.ts";
 import type { Disk } from "../disk/disk.ts";
 import { NO_CLUSTER } from "../transport/transport.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { encodeConfiguration, votersOnly } from "../core/configuration.ts";
+import { votersOnly } from "../core/configuration.ts";
+import { encodeConfiguration } from "../core/configuration-codec.ts";
 import { EntryKind, packEntries } from "../core/entry.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { transportSuite } from "../transport/transport-suite.ts";

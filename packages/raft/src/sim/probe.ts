@@ -17,6 +17,12 @@ import type {
 } from "../core/contract.ts";
 import type { IndexedConfiguration, MemberId } from "../core/configuration.ts";
 import type { EntryBatch, PackedEntries } from "../core/entry.ts";
+import type {
+  MembershipChange,
+  MembershipResult,
+  PlannedChange,
+} from "../core/membership-change.ts";
+import type { ChangeOptions } from "../core/membership.ts";
 import type { Message } from "../core/message.ts";
 import type { CoreEvent, HardState, LoadRequest, Output, Role, Vote } from "../core/output.ts";
 import type { Checksum } from "../util/checksum.ts";
@@ -145,6 +151,18 @@ export class Probe implements RaftInputs {
 
   storage(nowMs: number, isFull: boolean): void {
     this.#core.storage(nowMs, isFull);
+  }
+
+  changeMembership(
+    nowMs: number,
+    change: MembershipChange,
+    options?: ChangeOptions,
+  ): MembershipResult {
+    return this.#core.changeMembership(nowMs, change, options);
+  }
+
+  planMembership(nowMs: number, change: MembershipChange): PlannedChange {
+    return this.#core.planMembership(nowMs, change);
   }
 
   applied(nowMs: number, index: number): void {

@@ -36,7 +36,8 @@
  * wrong with it. What passes is well-formed, not true: whether a term or an index makes sense now
  * is for the core to judge.
  */
-import { decodeConfiguration, isMemberId } from "../core/configuration.ts";
+import { isMemberId } from "../core/configuration.ts";
+import { decodeConfiguration } from "../core/configuration-codec.ts";
 import { ENTRY_HEAD_BYTES, EntryBatch, EntryKind, validatePacked } from "../core/entry.ts";
 import type { Health } from "../core/health-watch.ts";
 import type { AppendEntries, PreVote, RequestVote, TimeoutNow } from "../core/message.ts";

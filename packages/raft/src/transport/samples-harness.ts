@@ -1,5 +1,6 @@
 /** One or more messages of every kind, for the golden frames and the other tests of this folder. */
-import { encodeConfiguration, votersOnly } from "../core/configuration.ts";
+import { votersOnly } from "../core/configuration.ts";
+import { encodeConfiguration } from "../core/configuration-codec.ts";
 import { EntryBatch, EntryKind, packEntries } from "../core/entry.ts";
 import type { EntryFields } from "../core/entry.ts";
 import { utf8 } from "../util/bytes.ts";

@@ -6,7 +6,8 @@
  * under a new incarnation, never repaired by hand. And while a majority of the others is well,
  * replacing loses nothing.
  */
-import { encodeConfiguration, memberOf } from "../../core/configuration.ts";
+import { memberOf } from "../../core/configuration.ts";
+import { encodeConfiguration } from "../../core/configuration-codec.ts";
 import type { RecoveredGroup } from "../../core/contract.ts";
 import { LogDamage } from "../../log/log-health.ts";
 import type { LogFileSurvey, LogSurvey } from "../../log/survey.ts";
