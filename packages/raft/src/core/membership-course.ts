@@ -1,7 +1,8 @@
 /**
  * How a change of membership goes on by itself, and what a plan shows of that.
  *
- * The leader follows the same two functions, `finalOf` and `jointOf`: what is shown is what is done.
+ * The leader goes by the same two functions, `finalOf` and `jointOf`: what is shown is what is
+ * done.
  */
 import type { Configuration, MemberId, Pending } from "./configuration.ts";
 import { finalOf, isJoint, makeConfiguration } from "./configuration.ts";

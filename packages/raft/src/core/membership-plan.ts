@@ -19,6 +19,7 @@
  * the cluster would hang in the joint configuration. That includes taking out a live voter while
  * another one is dead, and a majority at once unless the rest is well.
  */
+import { unreachable } from "../util/assert.ts";
 import type { Configuration, Final, Member, MemberId, Pending, Undone } from "./configuration.ts";
 import {
   isJoint,
@@ -148,6 +149,8 @@ function firstStep(
       return configuration.pending === undefined
         ? configuration
         : undoneOf(configuration, "cancelled");
+    default:
+      return unreachable(change);
   }
 }
 

@@ -35,7 +35,10 @@ export function checkSuccession(previous: Configuration, next: Configuration, in
   }
   const kept = isJoint(next) ? next.outgoing : next.voters;
   if (!isSameList(kept, previous.voters) || next.voters.length === 0) {
-    violated("configurations-overlap", `Entry ${index}: ${kept.join()} after ${previous.voters}.`);
+    violated(
+      "configurations-overlap",
+      `Entry ${index}: ${kept.join()} after ${previous.voters.join()}.`,
+    );
   }
   for (const id of previous.voters) {
     if (memberOf(previous, id)?.incarnation === memberOf(next, id)?.incarnation) continue;

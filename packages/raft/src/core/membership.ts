@@ -87,7 +87,7 @@ export function collectMembership(state: RaftState): void {
   }
 }
 
-/** When the pending change has failed, by this leader's clock; Infinity where none is waited for. */
+/** When the pending change has failed, by this leader's clock; Infinity where there is none. */
 export function membershipDeadlineMs(state: RaftState): number {
   const { pending } = state.configuration;
   if (pending === undefined || isJoint(state.configuration)) return Infinity;

@@ -143,7 +143,10 @@ class ScriptedTimeouts implements Random {
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  /** network n1 n2 n3 [learners x1] [strangers x2] [timeouts n1=1000,1400 n2=1100] [options k=v] [disks manual] */
+  /**
+   * network n1 n2 n3 [learners x1] [strangers x2] [timeouts n1=1000,1400 n2=1100] [options k=v]
+   * [disks manual]
+   */
   network(scenario, words) {
     const options = sectionsOf(["voters", ...words]);
     const timeouts = new Map(

@@ -291,9 +291,9 @@ describe("decoding refuses", () => {
   });
 
   test("a formation that is no configuration", () => {
-    const configuration = new Uint8Array([2, 0, 0, 0]);
+    const configuration = new Uint8Array([3, 0, 0, 0]);
     const made = parts({ type: "formation", configuration });
-    expect(refuses(made.kind, made.message, made.body)).toBe("configuration of version 2");
+    expect(refuses(made.kind, made.message, made.body)).toBe("configuration of version 3");
   });
 
   test("a status or leader that cannot be", () => {
