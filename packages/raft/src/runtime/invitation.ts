@@ -22,7 +22,7 @@
  * vote: such a start is refused (data-dir.ts). That is what the record is for. Its term, 1, is one
  * that every cluster has left behind or is in; nothing was voted in it here.
  */
-import { decodeConfiguration } from "../core/configuration.ts";
+import { decodeConfiguration } from "../core/configuration-codec.ts";
 import type { Incarnation, MemberId } from "../core/configuration.ts";
 import type { Invitation } from "../transport/peer-message.ts";
 import type { ClusterId } from "../transport/transport.ts";

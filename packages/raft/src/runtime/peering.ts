@@ -19,7 +19,7 @@
  * - our leader shows that we have acknowledged entries that we do not hold.
  */
 import type { Configuration, IndexedConfiguration, MemberId } from "../core/configuration.ts";
-import { encodeConfiguration } from "../core/configuration.ts";
+import { encodeConfiguration } from "../core/configuration-codec.ts";
 import { EMPTY_GROUP } from "../core/contract.ts";
 import type { RecoveredGroup } from "../core/contract.ts";
 import { PROTOCOL_MAX, PROTOCOL_MIN } from "../transport/hello.ts";

@@ -9,7 +9,8 @@
  *   58 invitation     u64 index, u32 CRC-32 of the body                            configuration
  *   59 rolled-back    u64 term, u64 index, both at least 1                         -
  */
-import { decodeConfiguration, isMemberId } from "../core/configuration.ts";
+import { isMemberId } from "../core/configuration.ts";
+import { decodeConfiguration } from "../core/configuration-codec.ts";
 import { ByteReader, BytesError } from "../util/bytes.ts";
 import type { ByteWriter } from "../util/bytes.ts";
 import type { Checksum } from "../util/checksum.ts";
