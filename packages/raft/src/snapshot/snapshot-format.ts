@@ -56,7 +56,7 @@
  *    36  32   its hash
  *    68  u32  CRC-32 of bytes 0..67
  */
-import { decodeConfiguration, encodeConfiguration } from "../core/configuration.ts";
+import { decodeConfiguration, encodeConfiguration } from "../core/configuration-codec.ts";
 import {
   ByteReader,
   BytesError,
