@@ -179,6 +179,64 @@ describe("the identity file", () => {
   });
 });
 
+describe("the directory of a member that was invited", () => {
+  async function invited(): Promise<World> {
+    const world = new World();
+    const n1 = await world.open("n1", { bootstrap: true });
+    await world.when(() => n1.node.isLeader, "n1 leads");
+    const n2 = await world.open("n2", { join: ["n1:9091"], as: "learner" });
+    await world.when(() => n2.node.status().state === "running", "n2 is invited");
+    await world.close([n2, n1]);
+    return world;
+  }
+
+  test("needs its log from the first moment, though it holds no entry yet", async () => {
+    const world = await invited();
+    const disk = world.disk("n2");
+    for (const path of disk.paths().filter((name) => name.includes("/log/"))) {
+      await disk.remove(path);
+    }
+    const error = await errorOf(world.open("n2", undefined));
+    expect(error.message).toMatch(/\/log is missing or empty: what this member voted for/);
+    disk.place("/data/n2/log/note.txt", new Uint8Array(3));
+    const other = await errorOf(world.open("n2", undefined));
+    expect(other.code).toBe("DATA_DIR_INVALID");
+    expect(other.message).toMatch(/\/log holds no entry/);
+  });
+
+  test("goes on after a crash at every operation of the invitation", async () => {
+    let states = "";
+    for (let at = 1; at < 400; at++) {
+      const world = new World(at);
+      const n1 = await world.open("n1", { bootstrap: true });
+      await world.when(() => n1.node.isLeader, "n1 leads");
+      const disk = world.disk("n2");
+      const opening = world.open("n2", { join: ["n1:9091"], as: "learner" });
+      const n2 = await opening;
+      const before = disk.operations;
+      disk.dieAt(before + at, new SeededRandom(at));
+      await world.when(
+        () => disk.successor !== undefined || n2.node.status().lastIndex > 0,
+        "it died, or is done",
+      );
+      const isMember = n2.node.status().lastIndex > 0;
+      await world.close([n2]);
+      if (disk.successor !== undefined) world.disks.set("n2", disk.successor);
+      const found = await new IdentityFile(world.disk("n2"), "/data/n2", crc32).read();
+      states += `${found?.state} `;
+      const again = await world.open("n2", { join: ["n1:9091"], as: "learner" });
+      await world.when(
+        () => again.node.status().configuration.learners.includes("n2"),
+        `it is a member after a death at ${at}`,
+      );
+      expect(again.node.status().incarnation).toBe(found?.incarnation);
+      await world.close([n1, again]);
+      if (isMember) break;
+    }
+    expect(states).toMatch(/^(?:new )+(?:joining )+(?:formed )+$/);
+  });
+});
+
 test("nothing stays open when opening fails half-way", async () => {
   const world = await used();
   // The address is taken: listening is the last step.

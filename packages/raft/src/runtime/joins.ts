@@ -17,45 +17,13 @@
 import { memberOf, NO_INCARNATION } from "../core/configuration.ts";
 import type { Member, MemberId } from "../core/configuration.ts";
 import type { RaftInputs } from "../core/contract.ts";
+import type { MembershipChange, MembershipResult } from "../core/membership-change.ts";
 import type { JoinRequest, JoinResponse, PeerMessage } from "../transport/peer-message.ts";
 import { NO_CLUSTER } from "../transport/transport.ts";
 import type { Hello } from "../transport/transport.ts";
 
 /** How long a member that joins as a voter has for catching up, in ms of cluster time. */
 const CATCH_UP_MS = 300_000;
-
-/** What this asks of the core. */
-type MembershipChange =
-  | {
-      readonly type: "add";
-      readonly member: Member;
-      readonly role: "voter" | "learner";
-      readonly timeoutMs: number;
-    }
-  | {
-      readonly type: "bind";
-      readonly id: MemberId;
-      readonly incarnation: string;
-      readonly address: string;
-    }
-  | { readonly type: "address"; readonly id: MemberId; readonly address: string };
-
-type MembershipResult =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly reason: string; readonly detail: string };
-
-type MembershipInputs = RaftInputs & {
-  changeMembership?(nowMs: number, change: MembershipChange): MembershipResult;
-};
-
-function changeMembership(
-  core: MembershipInputs,
-  nowMs: number,
-  change: MembershipChange,
-): MembershipResult {
-  const detail = "this version cannot change its members yet";
-  return core.changeMembership?.(nowMs, change) ?? { ok: false, reason: "busy", detail };
-}
 
 /** Who is known beside the core; the identity of each is proven. */
 export interface Newcomers {
@@ -102,7 +70,7 @@ export class Joins {
     this.#lookAtMs = Infinity;
     const change = this.#due(core.status().configuration.members);
     if (change === undefined) return;
-    changeMembership(core, nowMs, change);
+    core.changeMembership(nowMs, change);
     // Accepted or not, there may be more, or the same once more.
     this.#lookAtMs = nowMs + this.#hooks.retryMs;
   }
@@ -137,7 +105,7 @@ export class Joins {
             role,
             timeoutMs: CATCH_UP_MS,
           };
-    return answerTo(id, changeMembership(core, nowMs, change));
+    return answerTo(id, core.changeMembership(nowMs, change));
   }
 
   #elsewhere(leader: MemberId | undefined, members: readonly Member[]): Answer {

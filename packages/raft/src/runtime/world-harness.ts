@@ -7,6 +7,9 @@
  * milliseconds.
  */
 import type { MemberId } from "../core/configuration.ts";
+import type { RaftInputs } from "../core/contract.ts";
+import type { MembershipChange, MembershipResult } from "../core/membership-change.ts";
+import { Raft } from "../core/raft.ts";
 import { SimDisk } from "../disk/sim-disk.ts";
 import { InProcessMachine } from "../machine/in-process-machine.ts";
 import { jsonCodec } from "../machine/json-codec.ts";
@@ -136,6 +139,8 @@ export interface Opened {
   readonly machine: Counter;
   readonly transport: MemoryTransport;
   readonly events: ReplicaEvent[];
+  /** Asks this member's core for a change of membership. */
+  change(change: MembershipChange): MembershipResult;
 }
 
 /** T of all members, virtual. */
@@ -214,15 +219,25 @@ export class World {
     // Far below what the options allow: preparing segments is most of the work of a short life.
     const segmentBytes = overrides.segmentBytes ?? 65_536;
     const codec = jsonCodec<Command>();
+    let core: RaftInputs | undefined;
     const engine = await openEngine(
-      ports,
+      {
+        ...ports,
+        core: (raftOptions, recovered, nowMs) =>
+          (core = new Raft(raftOptions, recovered, nowMs)),
+      },
       { ...options, segmentBytes },
       new InProcessMachine(machine, codec),
     );
     const node: Node = new ReplicaHandle<Command, Query>(engine, codec);
     const events: ReplicaEvent[] = [];
     node.onAny((event) => events.push(event));
-    return { node, machine, transport, events, clock };
+    const change = (asked: MembershipChange): MembershipResult => {
+      const result = core!.changeMembership(clock.nowMs(), asked);
+      engine.host.wake();
+      return result;
+    };
+    return { node, machine, transport, events, clock, change };
   }
 
   /** Opens n1 … n<count> with the same list. */

@@ -76,8 +76,9 @@ export class Reports {
   refused(report: RefusalReport): void {
     if (this.#muted) return;
     // What a removal says depends on what the other one knows by then.
-    const since = report.removal?.configurationIndex ?? "";
-    const key = `${report.by} ${report.code} ${report.peer} ${since}`;
+    const { incarnation = "", configurationIndex = 0 } = report.removal ?? {};
+    const removal = `${incarnation} ${configurationIndex}`;
+    const key = `${report.by} ${report.code} ${report.peer} ${removal}`;
     if (this.#refusals.allows(key)) this.#handler.refused(report);
   }
 

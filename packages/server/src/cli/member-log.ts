@@ -30,6 +30,15 @@ export function logEvent(log: Logger, id: string, event: ReplicaEvent): void {
       log.info({ index: event.index, voters, learners }, `voters are ${voters.join(", ")}`);
       return;
     }
+    case "joined":
+      log.info(event, `invited by cluster ${event.clusterId}, by configuration ${event.configurationIndex}`);
+      return;
+    case "joining":
+      log.info(event, `joining: ${event.peer} ${event.reason}`);
+      return;
+    case "removed":
+      log.warn(event, event.reason);
+      return;
     case "failed":
       log.error({ code: event.error.code, err: event.error }, `failed: ${event.error.message}`);
       return;

@@ -1,7 +1,7 @@
 /**
  * `quorate start`: one member, until a signal or a failure ends it.
  *
- * It ends with 0 after SIGINT or SIGTERM, with the code of the error table where it cannot start or
+ * It ends with 0 after SIGINT or SIGTERM and when it was removed from its cluster, with the code of the error table where it cannot start or
  * fails while it runs. As a child of `quorate dev` it leaves Ctrl-C to its parent, and ends with
  * it.
  */
@@ -52,6 +52,7 @@ async function serve(config: MemberConfig, log: Logger, ending: Ending): Promise
       logEvent(log, config.id, event);
       tellParent(event);
       if (event.type === "failed") ending.end({ failure: event.error });
+      if (event.type === "removed") ending.end({ reason: event.reason });
     },
     requestFailed: (error, request) => log.error({ err: error, request }, `failed: ${request}`),
   });
@@ -66,7 +67,9 @@ async function serve(config: MemberConfig, log: Logger, ending: Ending): Promise
   );
   report({ type: "serving", http: member.http });
   report({ type: "leader", leader: status.leader ?? null, term: status.term });
-  if (status.failure !== undefined) ending.end({ failure: status.failure });
+  const { failure } = status;
+  if (failure?.code === "REMOVED") ending.end({ reason: failure.message });
+  else if (failure !== undefined) ending.end({ failure });
   const end = await ending.ended;
   if ("reason" in end) log.info(`closing: ${end.reason}`);
   await closeWithin(member, CLOSE_TIMEOUT_MS, log);
@@ -145,8 +148,8 @@ function requireBeginning({ data, start }: MemberConfig): void {
   }
   throw new QuorateError(
     "OPTION_INVALID",
-    `${data} is empty: say how it begins, by --members n1=host:port,… (the same on every member) or ` +
-      "by --bootstrap (a new cluster of one)",
+    `${data} is empty: say how it begins, by --members n1=host:port,… (the same on every member), ` +
+      "--bootstrap (a new cluster of one), --join host:port,… (members of a cluster) or --wait"
   );
 }
 

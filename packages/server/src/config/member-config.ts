@@ -145,14 +145,39 @@ function defaultHttp(listen: string): string {
   throw invalid(`there is no port ${port} + ${HTTP_PORT_OFFSET} for HTTP: say --http host:port`);
 }
 
+/** How an empty directory begins: one way at the most. */
 function startOf(values: OptionValues, id: string): StartOptions | undefined {
-  if (values.members === undefined) return values.bootstrap ? { bootstrap: true } : undefined;
-  if (values.bootstrap) {
+  const { bootstrap, contacts, join, joinAs, joinTimeoutMs, members, wait } = values;
+  const ways = [
+    ...(members === undefined ? [] : ["--members"]),
+    ...(bootstrap ? ["--bootstrap"] : []),
+    ...(join === undefined ? [] : ["--join"]),
+    ...(wait ? ["--wait"] : []),
+  ];
+  if (ways.length > 1) {
     throw invalid(
-      "--bootstrap and --members exclude each other: a new cluster of one, or of these",
+      `${ways.join(" and ")} exclude each other: a new cluster of one (--bootstrap) or of several ` +
+        "(--members), or a place in one that exists (--join, --wait)",
     );
   }
-  const members: StaticMember[] = values.members.split(",").map((item) => {
+  if (contacts !== undefined && !bootstrap) {
+    throw invalid("--contacts goes with --bootstrap: to ask members to be taken, say --join");
+  }
+  if (bootstrap) {
+    return contacts === undefined
+      ? { bootstrap: true }
+      : { bootstrap: true, contacts: contacts.split(",") };
+  }
+  if (wait) return { wait: true };
+  if (join !== undefined) {
+    const as = joinAs === "learner" ? "learner" : "voter";
+    return { join: join.split(","), as, timeoutMs: joinTimeoutMs };
+  }
+  return members === undefined ? undefined : { members: listedMembers(members, id) };
+}
+
+function listedMembers(list: string, id: string): StaticMember[] {
+  const members: StaticMember[] = list.split(",").map((item) => {
     const equals = item.indexOf("=");
     return { id: item.slice(0, equals), address: item.slice(equals + 1) };
   });
@@ -162,7 +187,7 @@ function startOf(values: OptionValues, id: string): StartOptions | undefined {
       `--members lists ${ids}, but not this member, ${id}: add it, or say who it is by --id`,
     );
   }
-  return { members };
+  return members;
 }
 
 function checkTogether(config: MemberConfig): void {

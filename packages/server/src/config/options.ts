@@ -5,7 +5,15 @@
  */
 
 /** What kind of value an option has. */
-export type OptionType = "id" | "text" | "address" | "members" | "integer" | "choice" | "flag";
+export type OptionType =
+  | "id"
+  | "text"
+  | "address"
+  | "addresses"
+  | "members"
+  | "integer"
+  | "choice"
+  | "flag";
 
 /** One option. */
 export interface OptionRow {
@@ -58,6 +66,39 @@ export const START_OPTIONS = {
     type: "flag",
     flag: "--bootstrap",
     text: "how an empty directory begins: as a new cluster of one",
+    default: false,
+  },
+  contacts: {
+    type: "addresses",
+    flag: "--contacts <list>",
+    text: "with --bootstrap: members that there may be, asked first; if one is in a cluster, the start is refused",
+    otherwise: "nobody is asked",
+  },
+  join: {
+    type: "addresses",
+    flag: "--join <list>",
+    text: "how an empty directory begins: by asking these members, host:port,…, to be taken; later, where they may be found",
+    otherwise: "nobody is asked",
+  },
+  joinAs: {
+    type: "choice",
+    flag: "--join-as <role>",
+    text: "with --join: what to become",
+    default: "voter",
+    choices: ["voter", "learner"],
+  },
+  joinTimeoutMs: {
+    type: "integer",
+    flag: "--join-timeout <ms>",
+    text: "with --join: how long to ask before giving up",
+    default: 60_000,
+    min: 1,
+    max: 86_400_000,
+  },
+  wait: {
+    type: "flag",
+    flag: "--wait",
+    text: "how an empty directory begins: by waiting until the leader of a cluster adds this member",
     default: false,
   },
   http: {

@@ -46,6 +46,14 @@ function schemaOf(row: OptionRow): z.ZodType<string | number | boolean> {
         const address = splitAddress(context.value);
         if (typeof address === "string") refuse(context, address);
       });
+    case "addresses":
+      return text().check((context) => {
+        for (const item of context.value.split(",")) {
+          const address = splitAddress(item);
+          if (typeof address !== "string") continue;
+          refuse(context, `must be host:port,…; ${JSON.stringify(item)} ${address}`);
+        }
+      });
     case "members":
       return text().check((context) => {
         const problem = problemOfMembers(context.value);

@@ -88,9 +88,9 @@ const ROLE_NAMES = {
   leader: "Leader",
 } as const;
 
-/** `Starter` until the cluster has formed, as the ancestor said; `Stopped` after a failure. */
+/** `Starter` until it is part of a cluster, as the ancestor said; `Stopped` once it is over. */
 function stateName({ state, role }: ReplicaStatus): string {
-  if (state === "forming") return "Starter";
+  if (state === "forming" || state === "joining" || state === "waiting") return "Starter";
   return state === "running" ? ROLE_NAMES[role] : "Stopped";
 }
 
