@@ -21,8 +21,9 @@
  *   removed  it must not be used any more, and `reason` says why: nothing starts on it again
  *
  * `configuration` is the payload of the log's first entry and stays, so that a member which was
- * away during formation can still be told; a member that was invited has none (its log comes from
- * the others), but `invitedBy`: the index of the configuration that named it. `formerClusters` are
+ * away during formation can still be told. Where the member was invited it is the configuration
+ * that named it, and `invitedBy` is its index: until its log comes, it has nothing else that says
+ * who the others are. `formerClusters` are
  * the ids that this cluster had before its quorum was lost, oldest first. The last three fields are
  * absent where they say nothing. `crc` covers the text of the object without it. The file is
  * replaced as a whole: written beside, synced, renamed, directory synced.
@@ -46,7 +47,7 @@ export interface Identity {
   readonly incarnation: Incarnation;
   readonly state: IdentityState;
   readonly clusterId: ClusterId;
-  /** Payload of the first entry as hex; empty while `new`, and where it was invited. */
+  /** Payload of the first entry, or of the configuration that invited, as hex; empty while `new`. */
   readonly configuration: string;
   /** Ids of the cluster before its quorum was lost and recovered from, oldest first. */
   readonly formerClusters?: readonly ClusterId[];
@@ -150,6 +151,11 @@ export class IdentityDamage extends QuorateError {
 
 /** The first configuration of its cluster; undefined where it has none, or was invited. */
 export function firstConfigurationOf(identity: Identity): Configuration | undefined {
+  return identity.invitedBy === undefined ? knownConfigurationOf(identity) : undefined;
+}
+
+/** The configuration by which it belongs to its cluster; undefined while it is `new`. */
+export function knownConfigurationOf(identity: Identity): Configuration | undefined {
   if (identity.configuration === "") return undefined;
   return decodeConfiguration(fromHex(identity.configuration));
 }
@@ -203,12 +209,10 @@ function hasGoodRareFields(fields: Partial<Record<keyof Identity, unknown>>): bo
 /** A member belongs to its cluster by a first configuration or by an invitation. */
 function isOfItsState({ state, configuration, invitedBy, reason }: Identity): boolean {
   if ((state === "removed") !== (reason !== undefined)) return false;
-  const hasFirst = configuration !== "";
+  if ((state === "new") !== (configuration === "")) return false;
   const isInvited = invitedBy !== undefined;
-  if (state === "new") return !hasFirst && !isInvited;
-  if (state === "forming") return hasFirst && !isInvited;
-  if (state === "joining") return !hasFirst && isInvited;
-  return hasFirst !== isInvited;
+  if (state === "joining") return isInvited;
+  return !isInvited || state === "formed" || state === "removed";
 }
 
 function isClusterId(value: unknown): value is ClusterId {

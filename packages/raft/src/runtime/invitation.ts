@@ -12,8 +12,8 @@
  * directory and is proven by the connection: a second directory under the same id is not named, is
  * refused, and cannot vote a second time.
  *
- * The steps, each durable before the next: identity `joining` (with the cluster and the index of
- * the configuration) → a state record in the log → identity `formed`.
+ * The steps, each durable before the next: identity `joining` (with the cluster, the configuration
+ * and its index) → a state record in the log → identity `formed`.
  *
  * What a crash leaves. `new`: nothing has happened, it asks again and is invited again, by the same
  * incarnation. `joining`: the cluster is decided, the log may be empty or hold the state record;
@@ -21,12 +21,16 @@
  * state record whatever happens, so a log without one is a log that was lost, and with it perhaps a
  * vote: such a start is refused (data-dir.ts). That is what the record is for. Its term, 1, is one
  * that every cluster has left behind or is in; nothing was voted in it here.
+ *
+ * Until its log has come, the configuration in the identity is all that such a member has: it dials
+ * those who are named there. So one that is removed again before anything reached it learns that.
  */
 import { decodeConfiguration } from "../core/configuration-codec.ts";
 import type { Incarnation, MemberId } from "../core/configuration.ts";
 import type { Invitation } from "../transport/peer-message.ts";
 import type { ClusterId } from "../transport/transport.ts";
 import { assert } from "../util/assert.ts";
+import { toHex } from "../util/bytes.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import { names } from "./admission.ts";
 import type { FormingStore } from "./formation.ts";
@@ -59,10 +63,11 @@ export function checkInvitation(
 export function joiningIdentity(
   identity: Identity,
   clusterId: ClusterId,
-  configurationIndex: number,
+  { index, configuration }: Invitation,
 ): Identity {
   assert(identity.state === "new", "a directory accepts one invitation, once");
-  return { ...identity, state: "joining", clusterId, invitedBy: configurationIndex };
+  const payload = toHex(configuration);
+  return { ...identity, state: "joining", clusterId, configuration: payload, invitedBy: index };
 }
 
 /** Brings an accepted invitation to `formed`. May be repeated after a crash at any point of it. */

@@ -5,8 +5,9 @@
  *   be added; any other names the leader. Nothing is kept of a request: the asker repeats it.
  * - First contact. A member that was added before it was started has no incarnation in the
  *   configuration. The leader, which dials it like all others, learns it from its hello and
- *   proposes to bind it. Only a directory that belongs to no cluster is bound: so one that was
- *   removed never comes back.
+ *   proposes to bind it. Only a directory that belongs to no cluster, and was never named before,
+ *   is bound: so one that was removed never comes back. What it said of itself may be of the time
+ *   before it was named; so both have to be asked.
  * - Addresses. A member that answers, with the right incarnation, and says that it is to be dialed
  *   elsewhere than the configuration says: the leader proposes the new address. So it stands in
  *   the log once it is known to be true, and not because somebody claimed it.
@@ -15,7 +16,7 @@
  * core refused for now: one configuration at a time.
  */
 import { memberOf, NO_INCARNATION } from "../core/configuration.ts";
-import type { Member, MemberId } from "../core/configuration.ts";
+import type { Incarnation, Member, MemberId } from "../core/configuration.ts";
 import type { RaftInputs } from "../core/contract.ts";
 import type { MembershipChange, MembershipResult } from "../core/membership-change.ts";
 import type { JoinRequest, JoinResponse, PeerMessage } from "../transport/peer-message.ts";
@@ -33,6 +34,8 @@ export interface Newcomers {
   hellos(): Iterable<Hello>;
   /** Where this member is to be dialed. */
   readonly address: string;
+  /** Whether some configuration has named that directory, now or earlier. */
+  wasNamed(incarnation: Incarnation): boolean;
   /** Invites a peer, if a committed configuration names it. */
   invite(peer: MemberId): void;
 }
@@ -96,6 +99,9 @@ export class Joins {
       );
     }
     if (leader !== this.#hooks.id) return this.#elsewhere(leader, configuration.members);
+    if (!isNew(hello, this.#hooks.newcomers())) {
+      return answer("refused", `this directory of ${id} was a member already, and was removed`);
+    }
     const change: MembershipChange =
       known?.incarnation === NO_INCARNATION
         ? { type: "bind", id, incarnation, address }
@@ -126,7 +132,7 @@ export class Joins {
     for (const hello of newcomers.hellos()) {
       const known = members.find((member) => member.id === hello.id);
       const { incarnation, address } = hello;
-      if (known?.incarnation === NO_INCARNATION && hello.clusterId === NO_CLUSTER) {
+      if (known?.incarnation === NO_INCARNATION && isNew(hello, newcomers)) {
         return { type: "bind", id: hello.id, incarnation, address };
       }
       if (known?.incarnation === incarnation && known.address !== address) {
@@ -135,6 +141,11 @@ export class Joins {
     }
     return undefined;
   }
+}
+
+/** Whether a directory has never been a member. */
+function isNew({ clusterId, incarnation }: Hello, newcomers: Newcomers): boolean {
+  return clusterId === NO_CLUSTER && !newcomers.wasNamed(incarnation);
 }
 
 type Answer = Pick<JoinResponse, "status" | "leader" | "leaderAddress" | "reason">;
@@ -146,7 +157,6 @@ function answer(status: JoinResponse["status"], reason: string): Answer {
 function answerTo(id: MemberId, result: MembershipResult): Answer {
   if (result.ok) return answer("accepted", `${id} is being added`);
   switch (result.reason) {
-    case "unsafe":
     case "member-exists":
     case "member-unknown":
       return answer("refused", result.detail);

@@ -18,7 +18,12 @@
  *   a disk was lost, and what was bootstrapped on the empty one is not the cluster that is meant.
  * - our leader shows that we have acknowledged entries that we do not hold.
  */
-import type { Configuration, IndexedConfiguration, MemberId } from "../core/configuration.ts";
+import type {
+  Configuration,
+  Incarnation,
+  IndexedConfiguration,
+  MemberId,
+} from "../core/configuration.ts";
 import { encodeConfiguration } from "../core/configuration-codec.ts";
 import { EMPTY_GROUP } from "../core/contract.ts";
 import type { RecoveredGroup } from "../core/contract.ts";
@@ -49,7 +54,7 @@ import {
   formingIdentity,
 } from "./formation.ts";
 import type { FormingStore } from "./formation.ts";
-import { firstConfigurationOf } from "./identity.ts";
+import { firstConfigurationOf, knownConfigurationOf } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { checkInvitation, joinDurably, joiningIdentity } from "./invitation.ts";
 import { Joining } from "./joining.ts";
@@ -97,6 +102,8 @@ export class Peering implements Newcomers {
   readonly #reached = new Map<MemberId, Hello>();
   /** Those of `#heard` whose messages the core may take. */
   readonly #ours = new Set<MemberId>();
+  /** Directories that configurations in force have named. */
+  readonly #named = new Set<Incarnation>();
   /** Digest of the list this cluster was formed with. */
   #formedWith: string = NO_FORMATION;
   #writing: Promise<void> | undefined;
@@ -233,6 +240,10 @@ export class Peering implements Newcomers {
     return this.#reached.values();
   }
 
+  wasNamed(incarnation: Incarnation): boolean {
+    return this.#named.has(incarnation);
+  }
+
   connected(peer: MemberId, remote: Hello): void {
     this.#reached.set(peer, remote);
     if (this.isFormed) {
@@ -296,6 +307,7 @@ export class Peering implements Newcomers {
   /** The configuration in force has changed: these are the members to be connected to. */
   configured(configuration: Configuration): void {
     this.#configuration = configuration;
+    for (const { incarnation } of configuration.members) this.#named.add(incarnation);
     this.#reviewHeard();
     this.#refreshPeers();
     this.#context.acquainted();
@@ -419,7 +431,7 @@ export class Peering implements Newcomers {
   #refreshPeers(): void {
     if (!this.#ready) return;
     const nowMs = this.#context.ports.clock.nowMs();
-    const members = this.#configuration?.members ?? this.#listed();
+    const members = this.#members();
     this.#known.prune(nowMs, (hello) => {
       if (members.some((member) => member.id === hello.id)) return "member";
       if (!this.#admit(hello, undefined).accept) return "gone";
@@ -467,7 +479,7 @@ export class Peering implements Newcomers {
     checkInvitation(this.#identity, from, message);
     const clusterId = this.#heard.get(from)?.clusterId ?? NO_CLUSTER;
     if (clusterId === NO_CLUSTER) return;
-    const identity = joiningIdentity(this.#identity, clusterId, message.index);
+    const identity = joiningIdentity(this.#identity, clusterId, message);
     this.#write(this.#join(identity), "the invitation could not be kept");
   }
 
@@ -580,6 +592,13 @@ export class Peering implements Newcomers {
       progress: (peer, reason) => this.#context.emit({ type: "joining", peer, reason }),
       failed: (error) => this.#context.failed(error),
     });
+  }
+
+  /** The members as we know them: by our log, by the invitation, or by the list. */
+  #members(): readonly { readonly id: MemberId; readonly address: string }[] {
+    if (this.#configuration === undefined) return this.#listed();
+    const { members } = this.#configuration;
+    return members.length > 0 ? members : (knownConfigurationOf(this.#identity)?.members ?? []);
   }
 
   #listed(): readonly { readonly id: MemberId; readonly address: string }[] {

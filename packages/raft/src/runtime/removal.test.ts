@@ -1,7 +1,8 @@
 /** Members go: they learn it, stop, say why, and never come back to disturb anybody. */
 import { describe, expect, test } from "vitest";
+import { NO_INCARNATION } from "../core/configuration.ts";
 import { RefusalCode } from "../transport/transport.ts";
-import { change, grown, leaderOf, settled } from "./join-harness.ts";
+import { alone, change, grown, leaderOf, settled } from "./join-harness.ts";
 import type { Opened } from "./world-harness.ts";
 import { add, errorOf, T, total, World } from "./world-harness.ts";
 
@@ -100,6 +101,22 @@ describe("a removed member", () => {
     await left(world, back);
     expect(leader.node.status().role).toBe("leader");
     await world.close([...rest, back]);
+  });
+
+  test("that holds no entry yet, since it was away from the moment it was invited, learns it, too", async () => {
+    const world = new World();
+    const n1 = await alone(world);
+    const n2 = await world.open("n2", { wait: true });
+    const member = { id: "n2", address: "n2:9092", incarnation: NO_INCARNATION };
+    change(n1, { type: "add", member, role: "learner", timeoutMs: 60_000 });
+    await world.when(() => n2.node.status().state === "running", "n2 is invited");
+    expect(n2.node.status().lastIndex).toBe(0);
+    await world.close([n2]);
+    change(n1, { type: "remove", id: "n2" });
+    await without(world, "n2", [n1]);
+    const back = await world.open("n2", { wait: true });
+    await left(world, back);
+    await world.close([n1, back]);
   });
 
   test("that is replaced: the old directory leaves, the empty one is bound and votes", async () => {

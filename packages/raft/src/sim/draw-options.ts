@@ -38,6 +38,8 @@ const SHARE_MAX: Readonly<Record<string, number>> = {
   "after-commit": 150,
   "read-in-flight": 300,
 };
+/** Of no use in a cluster to which nobody can come. */
+const NEED_SPARES: readonly string[] = ["comings"];
 /** Bounds of the library that may be set low: between which values. */
 const LOW_LIMITS: Readonly<Record<string, readonly [min: number, max: number]>> = {
   appendBytesMax: [200, 8 * KIB],
@@ -96,7 +98,8 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
   const segmentBytes = pick(random, traits.segmentKib) * KIB;
   const faultyMs = between(random, 2_000, load.faultyMaxMs);
   const leases = drawLeases(streams.stream("options leases"), traits);
-  const drawing: Drawing = { traits, isQuiet, electionTimeoutMs };
+  const spares = pick(streams.stream("options spares"), traits.spares);
+  const drawing: Drawing = { traits, isQuiet, electionTimeoutMs, hasSpares: spares > 0 };
   const limits = drawLimits(streams.stream("options limits"), traits);
   const network = drawNetwork(streams.stream("options network"), drawing);
   const disk = drawDisk(streams.stream("options disk"), drawing);
@@ -110,6 +113,7 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
   return {
     seed: seed >>> 0,
     members,
+    ...(spares === 0 ? {} : { spares }),
     electionTimeoutMs,
     heartbeatIntervalMs: Math.max(1, Math.floor(electionTimeoutMs / heartbeatShare)),
     leaseReads: leases.leaseReads,
@@ -155,6 +159,7 @@ interface Drawing {
   readonly traits: Traits;
   readonly isQuiet: boolean;
   readonly electionTimeoutMs: number;
+  readonly hasSpares: boolean;
 }
 
 /** Whether there are leases, and how far clocks may go wrong. */
@@ -267,6 +272,8 @@ function drawNemeses(streams: RandomStreams, drawing: Drawing): NemesisOptions[]
   const share = pick(streams.stream("options nemeses"), traits.nemesisShares);
   const drawn: NemesisOptions[] = [];
   for (const { kind } of NEMESES) {
+    // Where members come and go, no disk can be promised to be one too many.
+    if (drawing.hasSpares ? kind === "bit-rot" : NEED_SPARES.includes(kind)) continue;
     const random = streams.stream(`options ${kind}`);
     if (!chance(random, Math.max(share, traits.favourites[kind] ?? 0))) continue;
     drawn.push({

@@ -6,7 +6,7 @@
  * that finds a promise broken throws {@link SimViolation}; the run ends there. Whatever is handed
  * over belongs to the engine: look, copy what is kept, never write.
  */
-import type { MemberId } from "../core/configuration.ts";
+import type { Incarnation, MemberId } from "../core/configuration.ts";
 import type { RaftStatus, RecoveredGroup } from "../core/contract.ts";
 import type { Output, Role, Vote } from "../core/output.ts";
 import type { ReplicaEvent } from "../runtime/replica.ts";
@@ -56,8 +56,13 @@ export interface MemberView {
   readonly number: number;
   /** How often its process was started. */
   readonly life: number;
-  /** `lost`: it refuses to start again, as its disk was damaged beyond what it can repair. */
-  readonly state: "down" | "starting" | "up" | "paused" | "failed" | "lost";
+  /**
+   * `lost`: it refuses to start again, as its disk was damaged beyond what it can repair, or is
+   * gone. `removed`: it has learned that it is no member any more.
+   */
+  readonly state: "down" | "starting" | "up" | "paused" | "failed" | "lost" | "removed";
+  /** Which directory it is; undefined before it knew its cluster. */
+  readonly incarnation: Incarnation | undefined;
   /** Undefined before formation and while the process is down. */
   readonly core: CoreView | undefined;
   readonly durable: DurableView;

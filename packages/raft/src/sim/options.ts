@@ -93,7 +93,10 @@ export interface ClientOptions {
 export interface SimOptions {
   /** Decides everything that is not said below. 32 bits. */
   readonly seed: number;
+  /** Those that form the cluster, by a list. */
   readonly members: number;
+  /** Places for members that come later, each for one directory; absent: none. */
+  readonly spares?: number;
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   /** Whether leaders keep leases. */

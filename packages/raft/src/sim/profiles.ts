@@ -17,6 +17,7 @@ export const PROFILES = [
   "reads",
   "streams",
   "pauses",
+  "comings",
 ] as const;
 
 /** The name of a profile. */
@@ -25,6 +26,8 @@ export type Profile = (typeof PROFILES)[number];
 /** What a profile likes. Where several values stand, one is drawn. */
 export interface Traits {
   readonly members: readonly number[];
+  /** Places for members that come later. */
+  readonly spares: readonly number[];
   readonly electionTimeoutMaxMs: number;
   readonly streamsShare: number;
   readonly slowNetworkShare: number;
@@ -53,6 +56,7 @@ export interface Traits {
 
 const SWARM: Traits = {
   members: [1, 2, 3, 3, 3, 5],
+  spares: [0],
   electionTimeoutMaxMs: 1_000,
   streamsShare: 200,
   slowNetworkShare: 400,
@@ -154,6 +158,22 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
     nemesisShares: [0, 100],
     favourites: { pause: 900, "clock-skew": 500, "read-in-flight": 300, "after-election": 300 },
     leasesShare: 500,
+  },
+  comings: {
+    members: [1, 2, 3, 3, 3],
+    spares: [2, 3, 4, 6],
+    electionTimeoutMaxMs: 400,
+    quietShare: 0,
+    nemesisShares: [0, 100, 200],
+    favourites: {
+      comings: 1_000,
+      crash: 400,
+      "crash-at-disk": 300,
+      partition: 400,
+      restart: 300,
+      transfer: 300,
+      pause: 200,
+    },
   },
 };
 

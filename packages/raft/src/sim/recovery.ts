@@ -69,11 +69,20 @@ export class Recovery {
 
   /** Members whose disks can still be opened; that some cannot may turn out at any start. */
   #healthy(): SimMember[] {
-    return this.#order.filter((member) => member.state !== "lost");
+    return this.#order.filter(
+      (member) => !member.isFree && member.state !== "lost" && member.state !== "removed",
+    );
+  }
+
+  /** Those of them that are part of the cluster now. */
+  #parts(): SimMember[] {
+    return this.#healthy().filter((member) => this.#world.isPart(member));
   }
 
   /** A majority, drawn; everybody where somebody has not joined the cluster yet. */
   #chosen(): SimMember[] {
+    // Whether a majority is enough depends on what is being changed: there everybody is healed.
+    if (this.#world.governing !== undefined) return this.#parts();
     const healthy = this.#healthy();
     return this.#isFormed ? healthy.slice(0, this.#world.majority) : healthy;
   }
@@ -82,8 +91,8 @@ export class Recovery {
   #arrange(): SimMember[] {
     const chosen = this.#chosen();
     assert(chosen.length >= this.#world.majority, "the fault atlas leaves a majority");
-    this.#minority.besides(chosen);
-    keepUp(chosen);
+    if (this.#world.governing === undefined) this.#minority.besides(chosen);
+    keepUp(this.#world.governing === undefined ? chosen : this.#healthy());
     return chosen;
   }
 
@@ -145,7 +154,7 @@ export class Recovery {
     const isSettled = (): boolean => {
       const healthy = this.#healthy();
       keepUp(healthy);
-      return world.openOperations === 0 && agree(healthy);
+      return world.openOperations === 0 && agree(this.#parts()) && this.#isTidy(healthy);
     };
     if (!(await this.#comes(isSettled, "converges", "agreement of all members"))) return false;
     const quietUs = QUIET_TIMEOUTS * world.options.electionTimeoutMs * MS;
@@ -155,6 +164,15 @@ export class Recovery {
     if (!(await this.#comes(isQuiet, "memory-at-base", what))) return false;
     world.audience.ended();
     return world.violation === undefined;
+  }
+
+  /** Who is no member any more has stopped; nothing is being changed. */
+  #isTidy(healthy: readonly SimMember[]): boolean {
+    const { governing } = this.#world;
+    if (governing?.configuration === undefined) return true;
+    const { outgoing, pending } = governing.configuration;
+    if (outgoing.length > 0 || pending !== undefined) return false;
+    return healthy.every((member) => member.core === undefined || governing.names(member));
   }
 
   /** Everybody is closed; then nothing may be left to happen. */

@@ -10,14 +10,21 @@
  * that is right where the fault atlas damaged it, and a violation everywhere else.
  */
 import { Raft } from "../core/raft.ts";
-import type { MemberId } from "../core/configuration.ts";
+import type { Incarnation, MemberId } from "../core/configuration.ts";
+import type { MembershipChange } from "../core/membership-change.ts";
 import type { RaftInputs, RaftOptions, RecoveredGroup } from "../core/contract.ts";
 import { openEngine } from "../runtime/engine.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { resolveOptions } from "../runtime/options.ts";
 import type { EngineOptions } from "../runtime/options.ts";
 import { ReplicaHandle } from "../runtime/replica-handle.ts";
-import type { CloseOptions, Replica, ReplicaEvent, StaticMember } from "../runtime/replica.ts";
+import type {
+  CloseOptions,
+  Replica,
+  ReplicaEvent,
+  StartOptions,
+  StaticMember,
+} from "../runtime/replica.ts";
 import { QuorateError } from "../util/error.ts";
 import type { Random, SeededRandom } from "../util/random.ts";
 import type { MemberDisk } from "./member-disk.ts";
@@ -39,7 +46,7 @@ export type MemberState = MemberView["state"];
 
 /** A member. */
 export class SimMember implements MemberView {
-  readonly id: MemberId;
+  id: MemberId;
   readonly number: number;
   readonly address: string;
   readonly disk: MemberDisk;
@@ -56,6 +63,9 @@ export class SimMember implements MemberView {
   wasFormed = false;
   /** Nobody starts it for now. */
   isHeldDown = false;
+  incarnation: Incarnation | undefined;
+  /** How its directory begins; undefined for a spare place that nobody has taken. */
+  #beginning: StartOptions | undefined;
   readonly #world: SimWorld;
   readonly #ppm: number;
   readonly #random: SeededRandom;
@@ -68,6 +78,8 @@ export class SimMember implements MemberView {
     this.id = `n${number + 1}`;
     this.address = addressOf(number);
     this.disk = disk;
+    const { members } = world.options;
+    if (number < members) this.#beginning = { members: membersOf(members) };
     this.durable = new DurableState(world.checksum);
     this.#random = world.streams.stream(`member ${this.id}`);
     const { rateSpreadPpm } = world.options.clock;
@@ -83,6 +95,39 @@ export class SimMember implements MemberView {
     return this.#engine;
   }
 
+  /** For streams of randomness: of two directories of one id each has its own. */
+  get #name(): string {
+    const own = `n${this.number + 1}`;
+    return this.id === own ? own : `${this.id} in the place of ${own}`;
+  }
+
+  /** A spare place that nobody has taken. */
+  get isFree(): boolean {
+    return this.#beginning === undefined;
+  }
+
+  /** A member of that id begins in this spare place, on an empty directory. */
+  settle(id: MemberId, beginning: StartOptions): void {
+    this.id = id;
+    this.#beginning = beginning;
+    this.start();
+  }
+
+  /** The disk is gone, and the process with it: it never starts again. */
+  lose(): void {
+    this.die("power");
+    this.state = "lost";
+  }
+
+  /** Asks the core for a change of membership, as the leader. */
+  change(change: MembershipChange): void {
+    const { process } = this;
+    process?.enter(() => {
+      this.#probe?.changeMembership(this.clock!.nowMs(), change);
+      this.#engine?.host.wake();
+    });
+  }
+
   /** Whether its process exists. */
   get isUp(): boolean {
     return this.state === "up" || this.state === "paused";
@@ -90,7 +135,7 @@ export class SimMember implements MemberView {
 
   /** Starts a process on what the disk holds. Nothing happens where one runs or can never run. */
   start(): void {
-    if ((this.state !== "down" && this.state !== "failed") || this.isHeldDown) return;
+    if ((this.state !== "down" && this.state !== "failed") || this.isHeldDown || this.isFree) return;
     this.life++;
     this.state = "starting";
     const process = new SimProcess((kind) => this.#world.counted(kind));
@@ -171,7 +216,10 @@ export class SimMember implements MemberView {
     this.replica.onAny((event) => this.#event(process, event));
     // What happened before anybody could listen.
     const { failure } = engine.group;
-    if (failure !== undefined) this.#event(process, { type: "failed", error: failure });
+    if (failure === undefined) return;
+    if (failure.code === "REMOVED") {
+      this.#event(process, { type: "removed", reason: failure.message });
+    } else this.#event(process, { type: "failed", error: failure });
   }
 
   #refused(process: SimProcess, error: unknown): void {
@@ -184,6 +232,12 @@ export class SimMember implements MemberView {
   #event(process: SimProcess, event: ReplicaEvent): void {
     if (process.isDead) return;
     this.#world.audience.event(this, event);
+    if (event.type === "removed") {
+      this.#world.removed(this, event.reason);
+      this.die("failed");
+      this.state = "removed";
+      return;
+    }
     if (event.type !== "failed") return;
     this.#world.failed(this, event.error);
     this.die("failed");
@@ -208,12 +262,12 @@ export class SimMember implements MemberView {
   #ports(process: SimProcess): Parameters<typeof openEngine>[0] {
     const world = this.#world;
     const { schedule, checksum } = world;
-    const random: Random = world.streams.stream(`${this.id} life ${this.life}`);
+    const random: Random = world.streams.stream(`${this.#name} life ${this.life}`);
     const clock = new MemberClock({
       schedule,
       process,
       options: world.options.clock,
-      random: world.streams.stream(`${this.id} clock ${this.life}`),
+      random: world.streams.stream(`${this.#name} clock ${this.life}`),
       ppm: this.#ppm,
     });
     this.clock = clock;
@@ -250,6 +304,7 @@ export class SimMember implements MemberView {
     nowMs: number,
   ): RaftInputs {
     const world = this.#world;
+    this.incarnation = options.incarnation;
     const core = new Raft({ ...options, ...world.options.limits }, recovered, nowMs);
     if (process.isDead) return core;
     world.audience.recovered(this, recovered);
@@ -280,7 +335,7 @@ export class SimMember implements MemberView {
       listen: this.address,
       dataDir: `/data/${this.id}`,
       machine: {} as never,
-      start: { members: membersOf(options.members) },
+      ...(this.#beginning === undefined ? {} : { start: this.#beginning }),
       electionTimeoutMs,
       heartbeatIntervalMs,
       leaseReads,

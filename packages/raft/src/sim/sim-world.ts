@@ -17,6 +17,7 @@ import { crc32 } from "../util/checksum.ts";
 import { messageOf, QuorateError } from "../util/error.ts";
 import { Audience } from "./audience.ts";
 import { FaultAtlas } from "./fault-atlas.ts";
+import { Governing } from "./governing.ts";
 import { MemberDisk } from "./member-disk.ts";
 import { MessageNetwork } from "./message-network.ts";
 import type { DeathKind, MemberView, SimOperation } from "./observer.ts";
@@ -90,6 +91,8 @@ export class SimWorld implements Harbour<unknown, unknown> {
   readonly audience: Audience;
   readonly atlas: FaultAtlas;
   readonly members: readonly SimMember[];
+  /** Who decides, where that changes. */
+  readonly governing: Governing | undefined;
   /** Tasks taken off the schedule. */
   steps = 0;
   /** Messages, disk completions and timers that ran code of a member. */
@@ -126,12 +129,29 @@ export class SimWorld implements Harbour<unknown, unknown> {
       options.network.mode === "messages"
         ? new MessageNetwork(context)
         : new StreamNetwork(context);
-    this.members = Array.from({ length: options.members }, (_, i) => this.#member(i));
+    const places = options.members + (options.spares ?? 0);
+    this.members = Array.from({ length: places }, (_, i) => this.#member(i));
+    if (places > options.members) {
+      this.governing = new Governing(this.members);
+      this.audience.add(this.governing);
+    }
     this.atlas = new FaultAtlas(options.members);
   }
 
   get majority(): number {
-    return Math.floor(this.members.length / 2) + 1;
+    const count = this.governing?.configuration?.voters.length ?? this.options.members;
+    return Math.floor(count / 2) + 1;
+  }
+
+  /** Whether a quorum of those who decide now are such. */
+  isQuorum(isSuch: (member: MemberView) => boolean, by?: MemberView): boolean {
+    if (this.governing !== undefined) return this.governing.isQuorum(isSuch, by);
+    return this.members.filter(isSuch).length >= this.majority;
+  }
+
+  /** Whether it is part of the cluster, as the newest committed configuration has it. */
+  isPart(member: MemberView): boolean {
+    return this.governing?.names(member) ?? true;
   }
 
   /** Calls that have not ended. */
@@ -245,9 +265,22 @@ export class SimWorld implements Harbour<unknown, unknown> {
     return error.code === "DISK_FULL" && hurts.has("full") && !member.wasFormed;
   }
 
+  /** A member says that it was removed: then a committed configuration does without it. */
+  removed(member: SimMember, reason: string): void {
+    if (this.governing === undefined || this.isPart(member)) {
+      this.broken("only-removed-members-stop", `${member.id}: ${reason}`);
+    }
+  }
+
   /** A process would not start. */
   refused(member: SimMember, error: unknown): void {
     const code = codeOf(error);
+    if (code === "REMOVED") {
+      // It had stopped before anybody could listen, or died before it had told.
+      this.removed(member, messageOf(error));
+      member.state = "removed";
+      return;
+    }
     if (this.#hasRot(member, error)) {
       member.state = "lost";
       this.audience.fault("lost", `${member.id} refuses to start: ${messageOf(error)}`);

@@ -41,6 +41,7 @@ const CALL_MS = 60_000;
 export interface StoryOptions {
   /** Default 3. */
   readonly members?: number;
+  readonly spares?: number;
   /** Decides what is drawn. Default 1. */
   readonly seed?: number;
   readonly segmentBytes?: number;
@@ -378,6 +379,7 @@ function storyOptions(story: StoryOptions): SimOptions {
   return {
     seed: story.seed ?? 1,
     members: story.members ?? 3,
+    ...(story.spares === undefined ? {} : { spares: story.spares }),
     electionTimeoutMs: STORY_TIMEOUT_MS,
     heartbeatIntervalMs: STORY_TIMEOUT_MS / 10,
     leaseReads: story.leaseReads ?? false,

@@ -32,7 +32,7 @@ import type { NumberedCommand } from "./workload/sim-codec.ts";
 export interface TestMember<Command, Query> {
   readonly id: MemberId;
   /** `failed`: its replica stopped by itself, and its process ended. */
-  readonly state: "down" | "starting" | "up" | "paused" | "failed" | "lost";
+  readonly state: "down" | "starting" | "up" | "paused" | "failed" | "lost" | "removed";
   /**
    * The replica of the present life. After a restart this is another one.
    *

@@ -5,6 +5,8 @@
  * Harms of the same kind to the same thing overlap: the later end wins, and an earlier end does
  * nothing. After the healing nothing can be done any more.
  */
+import type { Configuration, MemberId } from "../core/configuration.ts";
+import type { MembershipChange } from "../core/membership-change.ts";
 import type { Random } from "../util/random.ts";
 import type { DiskMoment } from "./disk-moment.ts";
 import type { FullFrom } from "./member-disk.ts";
@@ -190,6 +192,43 @@ export class WorldStage implements Stage {
     this.#lasting("skew", lifeOf(member), forUs, () => clock.runAtOwnRate());
   }
 
+  freePlace(): MemberView | undefined {
+    return this.#world.members.find((member) => member.isFree);
+  }
+
+  settle(view: MemberView, id: MemberId, join: readonly string[] | undefined): void {
+    const member = this.#of(view);
+    if (this.#harm.isHealed || !member.isFree) return;
+    const how = join === undefined ? "waits" : `joins through ${join.join(" or ")}`;
+    this.#note("comes", `${id} at ${member.address}: ${how}`);
+    // It may take longer than all the trouble: whether it succeeds is nobody's promise here.
+    const timeoutMs = 1_000_000;
+    member.settle(id, join === undefined ? { wait: true } : { join, timeoutMs });
+  }
+
+  loseDisk(view: MemberView): void {
+    const member = this.#of(view);
+    if (this.#harm.isHealed || member.isFree || member.state === "lost") return;
+    this.#note("disk-lost", `${member.id} at ${member.address}`);
+    member.lose();
+  }
+
+  change(change: MembershipChange): void {
+    if (this.#harm.isHealed) return;
+    const leader = this.#world.members.findLast(({ core }) => core?.isReady === true);
+    if (leader === undefined) return;
+    this.#note("change", `${leader.id} is asked to ${textOf(change)}`);
+    leader.change(change);
+  }
+
+  get configuration(): Configuration | undefined {
+    return this.#world.governing?.configuration;
+  }
+
+  addressOf(view: MemberView): string {
+    return this.#of(view).address;
+  }
+
   healNetwork(): void {
     if (!this.#harm.isHealed) this.#world.network.healPaths();
   }
@@ -236,6 +275,11 @@ export class WorldStage implements Stage {
   #of(view: MemberView): SimMember {
     return this.#world.members[view.number]!;
   }
+}
+
+function textOf(change: MembershipChange): string {
+  const of = change.type === "add" ? change.member.id : "id" in change ? change.id : "";
+  return `${change.type} ${of}`.trimEnd();
 }
 
 /** Of pauses and clocks each life has its own: the next one begins without. */

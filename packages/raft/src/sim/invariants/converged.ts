@@ -23,7 +23,10 @@ class Converged implements Observer {
 
   ended(): void {
     const { members, majority } = this.#context;
-    const up = members.filter((member) => member.state === "up" && member.core !== undefined);
+    const up = members.filter(
+      (member) =>
+        member.state === "up" && member.core !== undefined && this.#context.isPart?.(member) !== false,
+    );
     const first = up[0];
     if (first === undefined || up.length < majority) return;
     for (const member of up) {

@@ -32,7 +32,7 @@ export class DurableQuorum {
   /** From now on a majority has to have it; `by` is who relies on that. */
   guard(index: number, term: number, by: MemberView): void {
     this.#terms[index] = term;
-    if (this.#isHeld(index, term, undefined)) return;
+    if (this.#isHeld(index, term, undefined, by)) return;
     this.#violated(index, term, `${by.id} was the first to show it`, undefined);
   }
 
@@ -49,7 +49,16 @@ export class DurableQuorum {
     }
   }
 
-  #isHeld(index: number, term: number, without: MemberView | undefined): boolean {
+  // eslint-disable-next-line max-params -- which entry, without whom, and who relies on it
+  #isHeld(
+    index: number,
+    term: number,
+    without: MemberView | undefined,
+    by?: MemberView,
+  ): boolean {
+    if (this.#context.isQuorum !== undefined) {
+      return this.#context.isQuorum((one) => one !== without && holds(one, index, term), by);
+    }
     let held = 0;
     for (const member of this.#context.members) {
       if (member !== without && holds(member, index, term)) held++;

@@ -15,6 +15,13 @@ export interface InvariantContext {
   nowUs(): number;
   /** Voters whose agreement makes a majority: more than half of the members. */
   readonly majority: number;
+  /**
+   * Whether a quorum of those who vote now are such, as `by` has it if it leads; by number where it
+   * is absent.
+   */
+  isQuorum?(isSuch: (member: MemberView) => boolean, by?: MemberView): boolean;
+  /** Whether it is part of the cluster now; all are where it is absent. */
+  isPart?(member: MemberView): boolean;
 }
 
 /** An invariant: `watch` makes the observer of one run. */

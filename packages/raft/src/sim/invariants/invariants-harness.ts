@@ -77,6 +77,7 @@ export class PaperMember implements MemberView {
   readonly number: number;
   life = 0;
   state: MemberView["state"] = "down";
+  readonly incarnation = undefined;
   core: PaperCore | undefined;
   readonly durable: {
     -readonly [K in keyof DurableView]: DurableView[K];

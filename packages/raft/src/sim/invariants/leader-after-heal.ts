@@ -22,7 +22,9 @@ class LeaderAfterHeal implements Observer {
 
   ended(): void {
     const { members, majority } = this.#context;
-    const kept = members.filter((member) => member.state !== "lost");
+    const kept = members.filter(
+      (member) => member.state !== "lost" && this.#context.isPart?.(member) !== false,
+    );
     if (kept.length < majority) return;
     const down = kept.filter((member) => member.state !== "up" || member.core === undefined);
     if (down.length > 0) violated(kept, `${namesOf(down)} not up`);

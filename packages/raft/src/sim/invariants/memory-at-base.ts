@@ -25,7 +25,10 @@ class MemoryAtBase implements Observer {
 
   ended(): void {
     const { members, majority } = this.#context;
-    const up = members.filter((member) => member.state === "up" && member.core !== undefined);
+    const up = members.filter(
+      (member) =>
+        member.state === "up" && member.core !== undefined && this.#context.isPart?.(member) !== false,
+    );
     if (up.length < majority) return;
     const ids = new Set(up.map((member) => member.id));
     for (const member of up) checkStatus(member, member.core!.status(), ids);

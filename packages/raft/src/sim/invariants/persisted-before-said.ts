@@ -120,10 +120,11 @@ class PersistedBeforeSaid implements Observer {
   }
 
   #member(id: MemberId): MemberView | undefined {
-    if (this.#byId.size === 0) {
-      for (const member of this.#context.members) this.#byId.set(member.id, member);
-    }
-    return this.#byId.get(id);
+    const known = this.#byId.get(id);
+    // A directory that is gone may have a successor of its id.
+    if (known !== undefined && known.id === id && known.core !== undefined) return known;
+    for (const member of this.#context.members) this.#byId.set(member.id, member);
+    return this.#context.members.findLast((member) => member.id === id && member.core !== undefined);
   }
 }
 

@@ -65,7 +65,8 @@ class TransferInOrder implements Observer {
   #tells(member: MemberView, to: MemberId, message: TimeoutNow): void {
     const { term, lastIndex, lastTerm } = message;
     this.#told.add(`${to} ${term}`);
-    const target = this.#context.members.find(({ id }) => id === to);
+    // A directory that is gone may have a successor of its id.
+    const target = this.#context.members.findLast(({ id }) => id === to);
     if (target === undefined || target.durable.term > term) return;
     const { log } = target.durable;
     if (log.lastIndex >= lastIndex && log.termAt(lastIndex) === lastTerm) return;

@@ -14,6 +14,7 @@ const RANDOM: Readonly<Record<string, { may: readonly Deed["what"][]; does: Deed
   "crash-at-disk": { may: ["crashAtDisk"], does: "crashAtDisk" },
   restart: { may: ["restart"], does: "restart" },
   transfer: { may: ["transfer"], does: "transfer" },
+  comings: { may: ["settle", "change", "loseDisk"], does: "loseDisk" },
   pause: { may: ["pause"], does: "pause" },
   partition: { may: ["cut", "healNetwork"], does: "cut" },
   flapping: { may: ["cut"], does: "cut" },

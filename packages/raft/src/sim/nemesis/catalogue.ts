@@ -13,6 +13,7 @@ import { afterElection } from "./after-election.ts";
 import { afterVote } from "./after-vote.ts";
 import { bitRot } from "./bit-rot.ts";
 import { clockSkew } from "./clock-skew.ts";
+import { comings } from "./comings.ts";
 import { crashAtDisk } from "./crash-at-disk.ts";
 import { crash } from "./crash.ts";
 import { diskError } from "./disk-error.ts";
@@ -36,6 +37,7 @@ export const NEMESES: readonly Nemesis[] = [
   crashAtDisk,
   restart,
   transfer,
+  comings,
   pause,
   partition,
   flapping,

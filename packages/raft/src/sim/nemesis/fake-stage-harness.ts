@@ -5,6 +5,9 @@
 import type { Output, Role } from "../../core/output.ts";
 import { SeededRandom } from "../../util/random.ts";
 import type { Random } from "../../util/random.ts";
+import type { Configuration, MemberId } from "../../core/configuration.ts";
+import { votersOnly } from "../../core/configuration.ts";
+import type { MembershipChange } from "../../core/membership-change.ts";
 import type { DiskMoment } from "../disk-moment.ts";
 import type { FullFrom } from "../member-disk.ts";
 import type { CoreView, MemberView, Observer, SimOperation } from "../observer.ts";
@@ -22,7 +25,10 @@ export interface FakeMember extends MemberView {
 /** One order, as it was given. */
 export interface Deed {
   readonly atUs: number;
-  readonly what: Exclude<keyof Stage, "members" | "options" | "nowUs" | "after">;
+  readonly what: Exclude<
+    keyof Stage,
+    "members" | "options" | "nowUs" | "after" | "freePlace" | "configuration" | "addressOf"
+  >;
   readonly whom: readonly string[];
   /** The numbers and words of the order. */
   readonly how: readonly (number | string)[];
@@ -137,6 +143,33 @@ export class FakeStage implements Stage {
     this.#did("skew", [member], [ppm, forUs]);
   }
 
+  /** There is always room for one more. */
+  freePlace(): MemberView | undefined {
+    return this.members.at(-1);
+  }
+
+  settle(place: MemberView, id: MemberId, join: readonly string[] | undefined): void {
+    this.#did("settle", [place], [id, ...(join ?? ["waits"])]);
+  }
+
+  loseDisk(member: MemberView): void {
+    this.#did("loseDisk", [member], []);
+  }
+
+  change(change: MembershipChange): void {
+    this.#did("change", [], [change.type, "id" in change ? change.id : ""]);
+  }
+
+  get configuration(): Configuration {
+    return votersOnly(
+      this.members.map(({ id, incarnation = "" }) => ({ id, address: `${id}:1`, incarnation })),
+    );
+  }
+
+  addressOf(member: MemberView): string {
+    return `${member.id}:1`;
+  }
+
   healNetwork(): void {
     this.#did("healNetwork", [], []);
   }
@@ -203,6 +236,7 @@ function fakeMember(number: number): FakeMember {
     number,
     life: 1,
     state: "up",
+    incarnation: `${number}`.repeat(32),
     core: undefined,
     durable: undefined as never,
   };

@@ -4,6 +4,8 @@
  * A nemesis draws from its own stream of randomness and acts only through {@link Stage}. What it
  * does ends by itself or with the healing, whichever comes first.
  */
+import type { Configuration, MemberId } from "../../core/configuration.ts";
+import type { MembershipChange } from "../../core/membership-change.ts";
 import type { DiskMoment } from "../disk-moment.ts";
 import type { FullFrom } from "../member-disk.ts";
 import type { MemberView, Observer } from "../observer.ts";
@@ -60,6 +62,21 @@ export interface Stage {
   rot(member: MemberView, random: Random): boolean;
   /** The clock of the member goes faster or slower for a while, in parts per million. */
   skew(member: MemberView, ppm: number, forUs: number): void;
+  /** A free place for one more directory; undefined where none is left. */
+  freePlace(): MemberView | undefined;
+  /**
+   * A member of that id begins on an empty directory in a free place: it waits to be added, or asks
+   * these addresses to be taken.
+   */
+  settle(place: MemberView, id: MemberId, join: readonly string[] | undefined): void;
+  /** The disk of a member is gone for good, and its process with it. */
+  loseDisk(member: MemberView): void;
+  /** Whoever leads, if anybody does, is asked for a change of membership. */
+  change(change: MembershipChange): void;
+  /** Who decides, as far as it is known to be committed. */
+  readonly configuration: Configuration | undefined;
+  /** Where a member listens. */
+  addressOf(member: MemberView): string;
   /** Cuts everything that was done to the network. */
   healNetwork(): void;
 }

@@ -45,7 +45,8 @@ export function othersThan(stage: Stage, member: MemberView): readonly MemberVie
 
 /** The member with this id. */
 export function memberOf(stage: Stage, id: MemberId | undefined): MemberView | undefined {
-  return stage.members.find((member) => member.id === id);
+  // A directory that is gone may have a successor of its id.
+  return stage.members.findLast((member) => member.id === id);
 }
 
 /** Who leads in the highest term, as far as a running core says so itself. */

@@ -38,6 +38,7 @@ export interface FakeOptions {
 
 /** A member without anything behind it. */
 export class FakeMember implements MemberView {
+  readonly incarnation = undefined;
   readonly id: string;
   readonly number: number;
   life = 1;
