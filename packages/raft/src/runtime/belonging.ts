@@ -2,8 +2,7 @@
  * Whether this member still belongs to its group, and how it ends when it does not.
  *
  * The configuration in force may be rolled back; what counts for who belongs is the newest one that
- * is known to be committed. So this keeps the one in force until the commit index reaches it, and
- * tells (peering.ts judges what follows from it).
+ * is known to be committed (peering.ts judges what follows from it).
  *
  * A member that is removed by its own log stops once it has applied up to that entry: what was
  * written before is answered. In the turn in which it learns of the commit its messages have left
@@ -15,7 +14,7 @@
  * its way finds the log whole and does nothing.
  */
 import type { Configuration, IndexedConfiguration, MemberId } from "../core/configuration.ts";
-import type { RaftStatus } from "../core/contract.ts";
+import type { RaftInputs, RaftStatus } from "../core/contract.ts";
 import type { RolledBack } from "../transport/peer-message.ts";
 import { QuorateError } from "../util/error.ts";
 
@@ -32,8 +31,6 @@ export interface BelongingHooks {
 /** The belonging of one member to one group. */
 export class Belonging {
   readonly #hooks: BelongingHooks;
-  /** The configuration in force, while it is not known to be committed. */
-  #uncommitted: IndexedConfiguration | undefined;
   #removal: { readonly error: QuorateError; readonly index: number } | undefined;
 
   constructor(hooks: BelongingHooks) {
@@ -41,22 +38,11 @@ export class Belonging {
   }
 
   /** What the core holds when it starts. */
-  begin(status: RaftStatus): void {
-    const { configurationIndex: index, configuration, commit } = status;
-    this.configured({ index, configuration });
-    this.committedUpTo(commit);
-  }
-
-  configured({ index, configuration }: IndexedConfiguration): void {
-    this.#uncommitted = { index, configuration };
+  begin(core: RaftInputs): void {
+    const { configuration, commit } = core.status();
     this.#hooks.configured(configuration);
-  }
-
-  committedUpTo(commit: number): void {
-    const configured = this.#uncommitted;
-    if (configured === undefined || configured.index > commit) return;
-    this.#uncommitted = undefined;
-    this.#hooks.committed(configured);
+    const committed = core.configurationAt(commit);
+    if (committed !== undefined && committed.index > 0) this.#hooks.committed(committed);
   }
 
   /** This member is no member any more: it stops once it has applied up to `index`. */

@@ -195,7 +195,7 @@ export class Group {
     // Committed as far as the last run knew; the rest is found out from the others.
     applier.commit = status.commit;
     this.snapshots.begin(this.#engine, this.#context.snapshots.initial);
-    this.#belonging.begin(status);
+    this.#belonging.begin(core);
     this.#context.wake();
   }
 
@@ -476,14 +476,14 @@ export class Group {
     engine.applier.commit = output.commit;
     this.snapshots.perform(output);
     for (const event of output.events) this.#observe(nowMs, event);
-    this.#belonging.committedUpTo(output.commit);
     for (const outcome of output.reads) this.#reads.outcome(nowMs, outcome, this.#limitOf);
     for (const load of output.loads) this.#loads.forPeer(load);
   }
 
   #observe(nowMs: number, event: CoreEvent): void {
     if (event.type === "leader") this.#leaderChanged(nowMs, event.leader);
-    if (event.type === "configuration") this.#belonging.configured(event);
+    if (event.type === "configuration") this.#context.configured(event.configuration);
+    if (event.type === "configuration-committed") this.#context.committed(event);
     if (event.type === "peer-denied") {
       const { peer, index, term } = event;
       this.#context.transport.send(peer, this.number, { type: "rolled-back", term, index });

@@ -78,7 +78,7 @@ const SWARM: Traits = {
 const DISAGREEING: readonly number[] = [3, 3, 3, 5];
 
 const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
-  swarm: {},
+  swarm: { spares: [0, 0, 0, 0, 0, 0, 0, 3], favourites: { comings: 700 } },
   calm: { lossyShare: 0, lateTimersShare: 0, quietShare: 1_000, nemesisShares: [0] },
   elections: {
     members: [...DISAGREEING, 2, 1],

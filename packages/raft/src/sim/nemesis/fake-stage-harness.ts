@@ -6,7 +6,7 @@ import type { Output, Role } from "../../core/output.ts";
 import { SeededRandom } from "../../util/random.ts";
 import type { Random } from "../../util/random.ts";
 import type { Configuration, MemberId } from "../../core/configuration.ts";
-import { votersOnly } from "../../core/configuration.ts";
+import { EMPTY_CONFIGURATION, votersOnly } from "../../core/configuration.ts";
 import type { MembershipChange } from "../../core/membership-change.ts";
 import type { DiskMoment } from "../disk-moment.ts";
 import type { FullFrom } from "../member-disk.ts";
@@ -193,7 +193,9 @@ export function rehearse(
 /** Makes a member look as if it had this role. */
 export function playRole(member: FakeMember, role: Role, term = 2): void {
   const log = { lastIndex: 0 } as CoreView["log"];
-  member.core = { role, term, commit: 0, log } as Partial<CoreView> as CoreView;
+  const configuration = EMPTY_CONFIGURATION;
+  const status = (): never => ({ configuration }) as never;
+  member.core = { role, term, commit: 0, log, status } as Partial<CoreView> as CoreView;
 }
 
 /** An output with nothing in it but what is given. */
