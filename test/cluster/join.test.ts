@@ -70,7 +70,11 @@ test("a member that nobody takes says what each contact said, and ends with 7", 
   const list = `${waiting.address},${nobody}`;
   const joiner = await places.member("n2", ["--join", list, "--join-timeout", "1500"]);
   const child = joiner.start();
-  await waitUntil("n2 answers", WAIT_MS, async () => (await page(joiner)).member.state === "joining");
+  await waitUntil(
+    "n2 answers",
+    WAIT_MS,
+    async () => (await page(joiner)).member.state === "joining",
+  );
   expect((await child.ended).code).toBe(7);
   expect(child.output).toContain("no cluster has taken n2 within 1500 ms");
   expect(child.output).toContain(`${waiting.address} is w1, which is not part of a cluster yet`);
@@ -150,7 +154,12 @@ interface Page {
 }
 
 async function page(member: Member): Promise<Page> {
-  const asked = { port: member.httpPort, method: "GET", path: "/status", timeoutMs: 1_000 };
+  const asked = {
+    port: member.httpPort,
+    method: "GET",
+    path: "/status",
+    timeoutMs: 1_000,
+  } as const;
   return jsonOf(await askForReply(asked)) as unknown as Page;
 }
 
@@ -179,7 +188,7 @@ async function put(member: Member, key: string, value: string): Promise<void> {
 }
 
 async function get(member: Member, key: string): Promise<string | undefined> {
-  const asked = { port: member.httpPort, method: "GET", path: `/kv/${key}` };
+  const asked = { port: member.httpPort, method: "GET", path: `/kv/${key}` } as const;
   const reply = await askForReply(asked);
   return reply.status === 200 ? reply.body : undefined;
 }

@@ -9,7 +9,6 @@
  * health in health.ts and yield.ts. The invariants that are asserted on all of it are listed in
  * invariants.ts.
  */
-import { LogMark } from "./caught-up.ts";
 import type { Configuration, Incarnation, MemberId } from "./configuration.ts";
 import { isVoter, memberOf } from "./configuration.ts";
 import type { RaftOptions, RecoveredGroup } from "./contract.ts";
@@ -17,6 +16,7 @@ import { EntryLog } from "./entry-log.ts";
 import { HealthWatch } from "./health-watch.ts";
 import { violated } from "./invariants.ts";
 import { Lease } from "./lease.ts";
+import { LogMark } from "./log-mark.ts";
 import type { Message } from "./message.ts";
 import type { CoreEvent, LoadRequest, ReadOutcome, Role, SnapshotRequest, Vote } from "./output.ts";
 import { Persistence } from "./persistence.ts";

@@ -9,11 +9,16 @@
  * This is a courtesy, not the safeguard: contacts may be away, or not given. The safeguard is that
  * members of the other cluster dial us under our id sooner or later (peering.ts).
  */
+import { votersOnly } from "../core/configuration.ts";
 import type { Incarnation, MemberId } from "../core/configuration.ts";
 import { NO_CLUSTER } from "../transport/transport.ts";
 import type { Hello } from "../transport/transport.ts";
+import { toHex } from "../util/bytes.ts";
 import type { Clock } from "../util/clock.ts";
 import { QuorateError } from "../util/error.ts";
+import type { Random } from "../util/random.ts";
+import { formingIdentity } from "./formation.ts";
+import type { Identity } from "./identity.ts";
 
 /** Longer than a dial may take: by then each contact has answered, or will not. */
 const ASK_TIMEOUT_MS = 5_000;
@@ -57,6 +62,13 @@ export function askBeforeBootstrap(
       contactFailed: (address) => done(address),
     });
   });
+}
+
+/** The identity of a member that is a new cluster of its own, with an id drawn for it. */
+export function bootstrapIdentity(identity: Identity, address: string, random: Random): Identity {
+  const { id, incarnation } = identity;
+  const clusterId = toHex(Uint8Array.from({ length: 16 }, () => random.below(256)));
+  return formingIdentity(identity, votersOnly([{ id, address, incarnation }]), clusterId);
 }
 
 function problemWith(id: MemberId, address: string, remote: Hello): string | undefined {

@@ -47,7 +47,7 @@ export interface Identity {
   readonly incarnation: Incarnation;
   readonly state: IdentityState;
   readonly clusterId: ClusterId;
-  /** Payload of the first entry, or of the configuration that invited, as hex; empty while `new`. */
+  /** As hex: payload of the first entry, or of the inviting configuration; empty while `new`. */
   readonly configuration: string;
   /** Ids of the cluster before its quorum was lost and recovered from, oldest first. */
   readonly formerClusters?: readonly ClusterId[];

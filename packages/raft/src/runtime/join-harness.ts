@@ -1,7 +1,7 @@
 /** Clusters that grow and shrink, for tests of the runtime. */
 import type { MembershipChange } from "../core/membership-change.ts";
 import type { Opened } from "./world-harness.ts";
-import { World } from "./world-harness.ts";
+import type { World } from "./world-harness.ts";
 
 /** A cluster of one, bootstrapped as n1. */
 export async function alone(world: World): Promise<Opened> {
@@ -14,7 +14,12 @@ export async function alone(world: World): Promise<Opened> {
 export const addressOf = (id: string): string => `${id}:${9090 + Number(id.slice(1))}`;
 
 /** Joins through `via` and waits until it votes. */
-export async function joined(world: World, id: string, via: string, others: Opened[]): Promise<Opened> {
+export async function joined(
+  world: World,
+  id: string,
+  via: string,
+  others: Opened[],
+): Promise<Opened> {
   const opened = await world.open(id, { join: [addressOf(via)] });
   const all = [...others, opened];
   await world.when(

@@ -12,7 +12,11 @@ describe("join", () => {
     const n1 = await alone(world);
     expect(await world.until(n1.node.write(add(5)))).toBe(5);
     const n2 = await world.open("n2", { join: ["n1:9091"] });
-    expect(n2.node.status()).toMatchObject({ state: "joining", clusterId: NO_CLUSTER, role: "follower" });
+    expect(n2.node.status()).toMatchObject({
+      state: "joining",
+      clusterId: NO_CLUSTER,
+      role: "follower",
+    });
     await world.when(() => n2.node.status().state === "running", "n2 is invited");
     expect(n2.node.status().clusterId).toBe(n1.node.status().clusterId);
     await world.when(() => n2.events.some(({ type }) => type === "joined"), "n2 tells of it");
@@ -244,7 +248,8 @@ describe("addresses", () => {
       () =>
         [n1, moved].every(
           ({ node }) =>
-            node.status().configuration.members.find(({ id }) => id === "n2")?.address === "m2:7002",
+            node.status().configuration.members.find(({ id }) => id === "n2")?.address ===
+            "m2:7002",
         ),
       "the new address is agreed on",
     );

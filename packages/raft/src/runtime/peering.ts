@@ -25,7 +25,6 @@ import type {
   MemberId,
 } from "../core/configuration.ts";
 import { encodeConfiguration } from "../core/configuration-codec.ts";
-import { EMPTY_GROUP } from "../core/contract.ts";
 import type { RecoveredGroup } from "../core/contract.ts";
 import { PROTOCOL_MAX, PROTOCOL_MIN } from "../transport/hello.ts";
 import type { Formation as FormationMessage } from "../transport/peer-message.ts";
@@ -38,12 +37,12 @@ import type {
   Transport,
   Verdict,
 } from "../transport/transport.ts";
-import { fromHex, toHex } from "../util/bytes.ts";
+import { fromHex } from "../util/bytes.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import { Acquaintances } from "./acquaintances.ts";
 import { judge, names } from "./admission.ts";
 import type { Admission, SelfView } from "./admission.ts";
-import { askBeforeBootstrap } from "./bootstrap.ts";
+import { askBeforeBootstrap, bootstrapIdentity } from "./bootstrap.ts";
 import type { ContactAnswers } from "./bootstrap.ts";
 import {
   clusterIdOf,
@@ -179,7 +178,7 @@ export class Peering implements Newcomers {
     }
     if (start !== undefined && "bootstrap" in start) {
       await this.#askContacts(start.contacts ?? []);
-      await this.#form(this.#bootstrapIdentity());
+      await this.#form(bootstrapIdentity(this.#identity, this.address, this.#context.ports.random));
       return;
     }
     this.#ready = true;
@@ -318,7 +317,10 @@ export class Peering implements Newcomers {
     if (committed.index <= (this.#committed?.index ?? 0)) return;
     this.#committed = committed;
     const { index, configuration } = committed;
-    if (index > (this.#identity.invitedBy ?? 0) && !names(configuration, this.#identity)) {
+    // One that is in force and names us is newer, and the first to do so.
+    const isNamed =
+      names(configuration, this.#identity) || names(this.#configuration, this.#identity);
+    if (index > (this.#identity.invitedBy ?? 0) && !isNamed) {
       this.#remove(index, `configuration ${index} does not name it any more`, index);
       return;
     }
@@ -561,18 +563,6 @@ export class Peering implements Newcomers {
       this.#asked = answers;
       this.#transport.setContacts(answers === undefined ? [] : contacts);
     });
-  }
-
-  #bootstrapIdentity(): Identity {
-    const { id, incarnation } = this.#identity;
-    const { random } = this.#context.ports;
-    const configuration = {
-      ...EMPTY_GROUP.startConfiguration.configuration,
-      members: [{ id, address: this.address, incarnation }],
-      voters: [id],
-    };
-    const clusterId = toHex(Uint8Array.from({ length: 16 }, () => random.below(256)));
-    return formingIdentity(this.#identity, configuration, clusterId);
   }
 
   #makeJoining(): Joining {

@@ -189,7 +189,10 @@ describe("a member that was away while the cluster changed", () => {
     world.network.healAll();
     world.network.cut(away.transport.address, n2.transport.address);
     world.network.cut(n2.transport.address, away.transport.address);
-    await world.when(() => away.node.status().configuration.voters.length === 5, "n3 has caught up");
+    await world.when(
+      () => away.node.status().configuration.voters.length === 5,
+      "n3 has caught up",
+    );
     expect(await world.until(n5.node.write(add(1)))).toBe(1);
     await world.close([n2, away, n4, n5]);
   });

@@ -223,8 +223,7 @@ export class World {
     const engine = await openEngine(
       {
         ...ports,
-        core: (raftOptions, recovered, nowMs) =>
-          (core = new Raft(raftOptions, recovered, nowMs)),
+        core: (raftOptions, recovered, nowMs) => (core = new Raft(raftOptions, recovered, nowMs)),
       },
       { ...options, segmentBytes },
       new InProcessMachine(machine, codec),

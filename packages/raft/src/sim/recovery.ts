@@ -74,9 +74,13 @@ export class Recovery {
     );
   }
 
-  /** Those of them that are part of the cluster now. */
+  /** Those of them that are part of the cluster now, or are still forming it. */
   #parts(): SimMember[] {
-    return this.#healthy().filter((member) => this.#world.isPart(member));
+    const world = this.#world;
+    return this.#healthy().filter(
+      (member) =>
+        world.isPart(member) || (member.number < world.options.members && !member.wasFormed),
+    );
   }
 
   /** A majority, drawn; everybody where somebody has not joined the cluster yet. */

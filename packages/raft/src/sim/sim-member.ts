@@ -135,7 +135,8 @@ export class SimMember implements MemberView {
 
   /** Starts a process on what the disk holds. Nothing happens where one runs or can never run. */
   start(): void {
-    if ((this.state !== "down" && this.state !== "failed") || this.isHeldDown || this.isFree) return;
+    if ((this.state !== "down" && this.state !== "failed") || this.isHeldDown || this.isFree)
+      return;
     this.life++;
     this.state = "starting";
     const process = new SimProcess((kind) => this.#world.counted(kind));

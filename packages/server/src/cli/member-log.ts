@@ -31,7 +31,10 @@ export function logEvent(log: Logger, id: string, event: ReplicaEvent): void {
       return;
     }
     case "joined":
-      log.info(event, `invited by cluster ${event.clusterId}, by configuration ${event.configurationIndex}`);
+      log.info(
+        event,
+        `invited by cluster ${event.clusterId}, by configuration ${event.configurationIndex}`,
+      );
       return;
     case "joining":
       log.info(event, `joining: ${event.peer} ${event.reason}`);

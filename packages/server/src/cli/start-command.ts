@@ -1,9 +1,9 @@
 /**
  * `quorate start`: one member, until a signal or a failure ends it.
  *
- * It ends with 0 after SIGINT or SIGTERM and when it was removed from its cluster, with the code of the error table where it cannot start or
- * fails while it runs. As a child of `quorate dev` it leaves Ctrl-C to its parent, and ends with
- * it.
+ * It ends with 0 after SIGINT or SIGTERM and when it was removed from its cluster, with the code of
+ * the error table where it cannot start or fails while it runs. As a child of `quorate dev` it
+ * leaves Ctrl-C to its parent, and ends with it.
  */
 import { readdirSync } from "node:fs";
 import type { Logger } from "pino";
@@ -149,7 +149,7 @@ function requireBeginning({ data, start }: MemberConfig): void {
   throw new QuorateError(
     "OPTION_INVALID",
     `${data} is empty: say how it begins, by --members n1=host:port,… (the same on every member), ` +
-      "--bootstrap (a new cluster of one), --join host:port,… (members of a cluster) or --wait"
+      "--bootstrap (a new cluster of one), --join host:port,… (members of a cluster) or --wait",
   );
 }
 

@@ -258,6 +258,8 @@ function strangers(identity: Identity, found: RecoveredGroup): string | undefine
   if (state === "new") {
     return `the member has not started yet, but the log holds ${found.lastIndex} entries`;
   }
+  // Who was invited began with no entry of its own.
+  if (identity.invitedBy !== undefined) return undefined;
   if (configuration === "" || state === "recovering" || found.startIndex > 0) return undefined;
   const payloads = found.configurations.map((known) =>
     toHex(encodeConfiguration(known.configuration)),

@@ -424,12 +424,12 @@ describe("a directory that starts, and is odd", () => {
   test("says of one that was invited that its log is still to come", async () => {
     const { disk } = await used();
     const file = new IdentityFile(disk, DATA, crc32);
-    const { id, incarnation, clusterId } = (await file.read())!;
+    const identity = (await file.read())!;
     await disk.remove(IDENTITY);
     for (const path of disk.paths().filter((name) => name.includes("/log/"))) {
       await disk.remove(path);
     }
-    const invited = { id, incarnation, clusterId, configuration: "", invitedBy: 12 };
+    const invited = { ...identity, invitedBy: 12 };
     await file.write({ ...invited, state: "joining" });
     const inspection = await inspect(disk);
     expect(inspection.health).toBe("healthy");

@@ -31,7 +31,8 @@
  * are written anew, and the old id is not believed for ever: they are sent to those who join, who
  * know nothing of what was before.
  */
-import { encodeConfiguration, memberOf, votersOnly } from "../../core/configuration.ts";
+import { encodeConfiguration } from "../../core/configuration-codec.ts";
+import { memberOf, votersOnly } from "../../core/configuration.ts";
 import type { Incarnation } from "../../core/configuration.ts";
 import type { RecoveredGroup } from "../../core/contract.ts";
 import { EntryBatch, EntryKind, packEntries } from "../../core/entry.ts";

@@ -25,7 +25,9 @@ class Converged implements Observer {
     const { members, majority } = this.#context;
     const up = members.filter(
       (member) =>
-        member.state === "up" && member.core !== undefined && this.#context.isPart?.(member) !== false,
+        member.state === "up" &&
+        member.core !== undefined &&
+        this.#context.isPart?.(member) !== false,
     );
     const first = up[0];
     if (first === undefined || up.length < majority) return;

@@ -50,12 +50,7 @@ export class DurableQuorum {
   }
 
   // eslint-disable-next-line max-params -- which entry, without whom, and who relies on it
-  #isHeld(
-    index: number,
-    term: number,
-    without: MemberView | undefined,
-    by?: MemberView,
-  ): boolean {
+  #isHeld(index: number, term: number, without: MemberView | undefined, by?: MemberView): boolean {
     if (this.#context.isQuorum !== undefined) {
       return this.#context.isQuorum((one) => one !== without && holds(one, index, term), by);
     }

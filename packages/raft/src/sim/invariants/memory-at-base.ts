@@ -27,7 +27,9 @@ class MemoryAtBase implements Observer {
     const { members, majority } = this.#context;
     const up = members.filter(
       (member) =>
-        member.state === "up" && member.core !== undefined && this.#context.isPart?.(member) !== false,
+        member.state === "up" &&
+        member.core !== undefined &&
+        this.#context.isPart?.(member) !== false,
     );
     if (up.length < majority) return;
     const ids = new Set(up.map((member) => member.id));

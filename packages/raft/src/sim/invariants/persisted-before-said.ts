@@ -124,7 +124,9 @@ class PersistedBeforeSaid implements Observer {
     // A directory that is gone may have a successor of its id.
     if (known !== undefined && known.id === id && known.core !== undefined) return known;
     for (const member of this.#context.members) this.#byId.set(member.id, member);
-    return this.#context.members.findLast((member) => member.id === id && member.core !== undefined);
+    return this.#context.members.findLast(
+      (member) => member.id === id && member.core !== undefined,
+    );
   }
 }
 
