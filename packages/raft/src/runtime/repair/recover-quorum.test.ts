@@ -198,6 +198,7 @@ describe("recovering", () => {
     expect(done.clusterId).not.toBe(before.identity!.clusterId);
     expect(done.incarnation).not.toBe(before.identity!.incarnation);
     expect(done).toMatchObject({ index: before.log!.lastIndex + 1, term: before.log!.term + 1 });
+    expect(after.log!.commit, "decided from the first moment on").toBe(done.index);
     expect(after.log!.configurations.at(-1)).toMatchObject({
       index: done.index,
       configuration: { voters: ["n2"], outgoing: [], learners: [] },

@@ -243,7 +243,9 @@ async function appendConfiguration(
   });
   const { commit } = found.hardState;
   const hardState = { term, vote: undefined, commit };
-  await log.append([{ group: GROUP, hardState, entries: [entry], commit }]);
+  // With that entry durable all is decided, as by a majority of one. It must be so from the first
+  // moment on: an older configuration knows this member by its old directory only.
+  await log.append([{ group: GROUP, hardState, entries: [entry], commit: index }]);
   return { index, term };
 }
 
