@@ -60,6 +60,8 @@ interface Candidate {
   readonly inspection: Inspection;
   readonly identity: InspectedIdentity & { readonly clusterId: ClusterId };
   readonly log: InspectedLog;
+  /** Where what it has ends: its log, or a snapshot that is ahead of it. */
+  readonly end: { readonly index: number; readonly term: number };
   readonly configuration: Configuration;
 }
 
@@ -73,7 +75,9 @@ export function planQuorumRecovery(inspections: readonly Inspection[]): QuorumRe
   if (chosen === undefined) throw refusal("no directory was given");
   for (const candidate of candidates.slice(1)) requireSameCluster(chosen, candidate);
   const resumes = chosen.identity.state === "recovering";
-  const { configuration, log } = chosen;
+  const { configuration } = chosen;
+  const survivors = candidates.map(survivorOf);
+  const { commit, lastIndex } = survivors[0]!;
   const isHere = (member: Member): boolean =>
     candidates.some(({ identity }) => isSame(identity, member));
   const missing = configuration.members.filter((member) => !isHere(member));
@@ -86,11 +90,11 @@ export function planQuorumRecovery(inspections: readonly Inspection[]): QuorumRe
   }
   const plan = {
     clusterId: resumes ? chosen.identity.formerClusters.at(-1)! : chosen.identity.clusterId,
-    survivors: candidates.map(survivorOf),
+    survivors,
     missing,
     dropped: configuration.members.filter(({ id }) => id !== chosen.identity.id),
     mayLoseAcknowledged: mayHoldAlone(configuration, gone),
-    uncertain: log.commit < log.lastIndex ? { from: log.commit + 1, to: log.lastIndex } : undefined,
+    uncertain: commit < lastIndex ? { from: commit + 1, to: lastIndex } : undefined,
     resumes,
   };
   return { ...plan, consequences: consequencesOf(plan) };
@@ -117,9 +121,14 @@ function candidateOf(inspection: Inspection): Candidate {
   if (state !== "formed" && state !== "recovering") {
     throw refusal(`${path} is of a member that is not part of a cluster now (${state})`);
   }
-  const configuration = log.configurations.at(-1)?.configuration;
-  if (configuration === undefined) throw refusal(`${path} holds no configuration`);
-  return { inspection, identity: { ...identity, clusterId }, log, configuration };
+  const ahead = inspection.snapshots.findLast(
+    ({ isWhole, index = 0 }) => isWhole && index > log.lastIndex,
+  );
+  const newest = ahead?.configuration ?? log.configurations.at(-1);
+  if (newest === undefined) throw refusal(`${path} holds no configuration`);
+  const { configuration } = newest;
+  const end = { index: ahead?.index ?? log.lastIndex, term: ahead?.term ?? log.lastTerm };
+  return { inspection, identity: { ...identity, clusterId }, log, end, configuration };
 }
 
 function requireSameCluster(chosen: Candidate, other: Candidate): void {
@@ -146,7 +155,7 @@ function isAfter(later: Candidate, earlier: Candidate): boolean {
 }
 
 function newestFirst(a: Candidate, b: Candidate): number {
-  return b.log.lastTerm - a.log.lastTerm || b.log.lastIndex - a.log.lastIndex;
+  return b.end.term - a.end.term || b.end.index - a.end.index;
 }
 
 /** @internal Whether those who are left decide nothing: in some half they are no majority. */
@@ -174,7 +183,7 @@ function isSame({ id, incarnation, state }: InspectedIdentity, member: Member): 
   return id === member.id && (incarnation === member.incarnation || state === "recovering");
 }
 
-function survivorOf({ inspection, identity, log, configuration }: Candidate): Survivor {
+function survivorOf({ inspection, identity, log, end, configuration }: Candidate): Survivor {
   const member = memberOf(configuration, identity.id);
   const isMember = member !== undefined && isSame(identity, member);
   const isLearner = configuration.learners.includes(identity.id);
@@ -183,9 +192,9 @@ function survivorOf({ inspection, identity, log, configuration }: Candidate): Su
     id: identity.id,
     role: isMember ? (isLearner ? "learner" : "voter") : "none",
     term: log.term,
-    lastTerm: log.lastTerm,
-    lastIndex: log.lastIndex,
-    commit: log.commit,
+    lastTerm: end.term,
+    lastIndex: end.index,
+    commit: end.index > log.lastIndex ? end.index : log.commit,
   };
 }
 

@@ -268,6 +268,30 @@ describe("snapshots", () => {
     expect(await inspect(world, "n1")).toMatchObject({ health: "healthy", findings: [] });
   });
 
+  test("that are ahead of the log, from another member, are where it goes on", async () => {
+    const world = await compacted();
+    const ports = portsOf(world.disk("n1"));
+    const { log, identity } = await inspect(world, "n1");
+    const store = await openSnapshots({ ...ports, directory: "/data/n1/snapshot" });
+    const [configuration] = log!.configurations;
+    const { clusterId } = identity!;
+    const index = log!.lastIndex + 10;
+    const at = { index, term: log!.lastTerm, timeMs: 9, engine: new Uint8Array(3) };
+    const meta = { ...at, configuration: configuration!, clusterId: clusterId! };
+    const writer = await store.create(meta);
+    await writer.write(new Uint8Array(9));
+    await writer.finish();
+    const plan = planQuorumRecovery([await inspect(world, "n1")]);
+    expect(plan.survivors[0]).toMatchObject({ lastIndex: index, commit: index });
+    expect(plan.uncertain).toBeUndefined();
+    const done = await recover(world, "n1");
+    expect(done.index).toBe(index + 1);
+    const after = await inspect(world, "n1");
+    expect(after.health).toBe("healthy");
+    expect(after.log).toMatchObject({ startIndex: index, lastIndex: index + 1, commit: index + 1 });
+    expect(after.log!.configurations.at(-1)!.configuration.voters).toEqual(["n1"]);
+  });
+
   test("that are damaged are left as they are, as long as another one will do", async () => {
     const world = await compacted();
     const newest = world

@@ -50,6 +50,7 @@ import { QuorateError, messageOf } from "../../util/error.ts";
 import type { Random } from "../../util/random.ts";
 import { GROUP } from "../data-dir.ts";
 import { IdentityFile } from "../identity.ts";
+import { recoverGroup } from "../open-snapshots.ts";
 import type { Identity } from "../identity.ts";
 import { storageError } from "../storage-error.ts";
 import { inspectDirectory } from "./inspect-data-dir.ts";
@@ -136,15 +137,18 @@ async function requireUnchanged(
 }
 
 async function carryOut(ports: RecoverPorts, path: string): Promise<QuorumRecovery> {
-  const { disk, checksum } = ports;
+  const { disk, checksum, digest } = ports;
   const identityFile = new IdentityFile(disk, path, checksum);
   const before = assertDefined(await identityFile.read(), "the identity was inspected");
   const log = await openLog(await logOptions(ports, path));
   try {
-    const found = log.recovered(GROUP);
+    const store = await openSnapshots({ disk, checksum, digest, directory: `${path}/snapshot` });
+    // As at every start: a snapshot that came from another member may be ahead of the log.
+    const from = { store, log, group: GROUP, clusterId: undefined, path };
+    const { recovered: found } = await recoverGroup(from);
     const identity = before.state === "recovering" ? before : decide(before, found, ports.random);
     if (identity !== before) await identityFile.write(identity);
-    await takeOverSnapshots(ports, `${path}/snapshot`, identity.clusterId);
+    await takeOverSnapshots(store, identity.clusterId);
     const { index, term } = await appendConfiguration(log, found, identity, ports);
     await identityFile.write({ ...identity, state: "formed" });
     const { clusterId, incarnation } = identity;
@@ -155,13 +159,7 @@ async function carryOut(ports: RecoverPorts, path: string): Promise<QuorumRecove
 }
 
 /** Writes the snapshots of the old cluster anew; damaged ones stay what they are. */
-async function takeOverSnapshots(
-  { disk, checksum, digest }: RecoverPorts,
-  directory: string,
-  clusterId: ClusterId,
-): Promise<void> {
-  if (!(await disk.exists(directory))) return;
-  const store = await openSnapshots({ disk, checksum, digest, directory });
+async function takeOverSnapshots(store: SnapshotStore, clusterId: ClusterId): Promise<void> {
   for (const id of store.list) {
     const reader = await store.read(id);
     try {
