@@ -44,6 +44,7 @@ export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
       learners: [],
     },
     configurationIndex: 1,
+    membership: { version: 1, members: [], quorum: 2, tolerates: 1, change: undefined },
     followers: [],
     connections: [],
     snapshot: {

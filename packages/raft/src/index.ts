@@ -18,6 +18,23 @@ export type {
   Inspection,
 } from "./runtime/repair/inspection.ts";
 export type {
+  ChangeProgress,
+  MemberInfo,
+  MemberOptions,
+  MemberRole,
+  Members,
+  MembershipPlan,
+  MembershipStatus,
+  MembersPlan,
+  NewMember,
+  PlannedMembers,
+  PlanRefusal,
+  PlanStep,
+  ReplaceOptions,
+  Standing,
+  WantedMember,
+} from "./runtime/members.ts";
+export type {
   BootstrapStart,
   CallOptions,
   CloseOptions,

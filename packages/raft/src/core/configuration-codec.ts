@@ -11,6 +11,7 @@
  *     2 final     ids learners · u16 arrivals · per arrival, sorted by id:
  *                 text id · text address · 16 bytes incarnation
  *     4 change    u64 token · u64 index · u8 undone: 0 no, 1 timeout, 2 cancelled
+ *     8 refounds  nothing more
  *
  * Version 1 has no flags and is what a configuration without those parts is written as, so that
  * there is one way to write each. What is read is checked as a whole before it is believed: ids are
@@ -36,6 +37,7 @@ const LEARNER = 4;
 const PENDING = 1;
 const FINAL = 2;
 const CHANGE = 4;
+const REFOUNDS = 8;
 const UNDONE: readonly Undone[] = ["no", "timeout", "cancelled"];
 
 /** The entry payload of a configuration. */
@@ -45,7 +47,8 @@ export function encodeConfiguration(configuration: Configuration): Uint8Array {
   const flags =
     (pending === undefined ? 0 : PENDING) |
     (final === undefined ? 0 : FINAL) |
-    (change === undefined ? 0 : CHANGE);
+    (change === undefined ? 0 : CHANGE) |
+    (configuration.refounds === true ? REFOUNDS : 0);
   const writer = new ByteWriter()
     .u8(flags === 0 ? 1 : 2)
     .u8(flags)
@@ -73,7 +76,7 @@ export function decodeConfiguration(payload: Uint8Array): Configuration {
   const version = reader.u8();
   if (version !== 1 && version !== 2) throw new BytesError(`configuration of version ${version}`);
   const flags = reader.u8();
-  if (version === 1 ? flags !== 0 : flags === 0 || flags > 7) {
+  if (version === 1 ? flags !== 0 : flags === 0 || flags > 15) {
     throw new BytesError(`flags ${flags} of a configuration of version ${version}`);
   }
   const base = readRoles(reader);
@@ -86,6 +89,7 @@ export function decodeConfiguration(payload: Uint8Array): Configuration {
     ...(pending === undefined ? {} : { pending }),
     ...(final === undefined ? {} : { final }),
     ...(change === undefined ? {} : { change }),
+    ...(flags & REFOUNDS ? { refounds: true } : {}),
   };
   checkWhole(configuration);
   return configuration;

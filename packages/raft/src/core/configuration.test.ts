@@ -26,6 +26,7 @@ describe("bytes", () => {
     ["nobody", configurationOf([])],
     ["voters", configurationOf(["n2", "n1"])],
     ["all that there can be", joint],
+    ["one that founds anew", { ...configurationOf(["n1"]), refounds: true }],
     ["a pending change", { ...finalOf(joint) }],
     ["one that was taken back", { ...votersOnly([member("n1")]), change: mark("timeout") }],
     ["one that was cancelled", { ...votersOnly([member("n1")]), change: mark("cancelled") }],
@@ -51,7 +52,7 @@ describe("bytes", () => {
   test.each<[string, number, number]>([
     ["a later version", 0, 3],
     ["flags in the first version", 0, 1],
-    ["flags that are not known", 1, 15],
+    ["flags that are not known", 1, 31],
     ["no flags in the second version", 1, 0],
   ])("%s is refused", (_name, at, value) => {
     const bytes = encodeConfiguration(joint);

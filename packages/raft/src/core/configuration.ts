@@ -52,6 +52,11 @@ export interface Configuration {
   readonly final?: Final | undefined;
   /** The change that led here; undefined for the first configuration. */
   readonly change?: ChangeMark | undefined;
+  /**
+   * It founds the cluster anew, under another cluster id, after a quorum was lost for good: what
+   * came before does not bind it.
+   */
+  readonly refounds?: true | undefined;
 }
 
 /** A change that waits until its new voters have caught up. Lists are sorted. */

@@ -344,8 +344,9 @@ function bind(
 
 /** The same configuration, with one member at another address or bound to a directory. */
 function moved(configuration: Configuration, member: Member): Configuration {
-  return {
+  const { members } = configuration;
+  return makeConfiguration({
     ...configuration,
-    members: configuration.members.map((other) => (other.id === member.id ? member : other)),
-  };
+    members: members.map((other) => (other.id === member.id ? member : other)),
+  });
 }

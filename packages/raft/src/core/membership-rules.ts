@@ -12,6 +12,8 @@
  * These are checked wherever a configuration is appended, on leader and follower alike: bytes that
  * break them come from a cluster that is broken already.
  *
+ * A configuration that founds the cluster anew, after a quorum was lost for good, follows nothing.
+ *
  * Invariants: `configurations-overlap`, `joint-left-by-its-own-final`, `voters-have-incarnations`.
  */
 import type { Configuration, Member, MemberId } from "./configuration.ts";
@@ -26,7 +28,7 @@ export function checkSuccession(previous: Configuration, next: Configuration, in
     }
   }
   // The first configuration of a cluster follows nothing.
-  if (previous.voters.length === 0) return;
+  if (previous.voters.length === 0 || next.refounds === true) return;
   if (isJoint(previous)) {
     if (!isSameMembership(finalOf(previous), next)) {
       violated("joint-left-by-its-own-final", `Entry ${index} follows a joint configuration.`);

@@ -15,6 +15,7 @@
 import type { MemberId } from "../core/configuration.ts";
 import { LIMITS } from "./limits.ts";
 import { QuorateError, type ErrorCode } from "../util/error.ts";
+import type { MemberCall } from "./member-call.ts";
 import { Deadlines, type Timed } from "./deadlines.ts";
 
 /** How a call is made: times are absolute, by the engine's clock. */
@@ -258,6 +259,7 @@ export class Calls {
   readonly leaders: Set<LeaderCall> = new Set();
   readonly transfers: Set<TransferCall> = new Set();
   readonly snapshots: Set<SnapshotCall> = new Set();
+  readonly members: Set<MemberCall> = new Set();
   writes = 0;
   reads = 0;
   /** Payloads of the writes that are not appended anywhere yet, as far as this member knows. */
@@ -285,7 +287,8 @@ export class Calls {
   }
 
   hasRoomForRead(): boolean {
-    const others = this.leaders.size + this.transfers.size + this.snapshots.size;
+    const others =
+      this.leaders.size + this.transfers.size + this.snapshots.size + this.members.size;
     return this.reads + others < LIMITS.pendingReadsMax;
   }
 
@@ -298,7 +301,7 @@ export class Calls {
     });
   }
 
-  /** Ends every call that is neither a write nor a read. */
+  /** Ends every call that is neither a write, a read nor a change of the members. */
   endOthers(errorOf: () => QuorateError): void {
     for (const calls of [this.leaders, this.transfers, this.snapshots]) {
       for (const call of [...calls]) call.reject(errorOf());

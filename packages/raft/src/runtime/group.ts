@@ -13,7 +13,7 @@
  *
  * While its member has not been formed (formation.ts) a group has no core; calls wait for a leader.
  */
-import type { MemberId } from "../core/configuration.ts";
+import type { IndexedConfiguration, MemberId } from "../core/configuration.ts";
 import type { RaftInputs, RaftStatus, RecoveredGroup } from "../core/contract.ts";
 import type { CoreEvent, Output } from "../core/output.ts";
 import type { LogStatus, LogWrite } from "../log/log.ts";
@@ -24,6 +24,7 @@ import { Applier } from "./applier.ts";
 import { Belonging } from "./belonging.ts";
 import { Calls } from "./calls.ts";
 import type { LeaderCall, ReadCall, TransferCall, WriteCall } from "./calls.ts";
+import type { MemberCall } from "./member-call.ts";
 import { Departure } from "./departure.ts";
 import type { GroupContext } from "./group-context.ts";
 import { GroupStopped, InputTrace } from "./input-trace.ts";
@@ -33,7 +34,7 @@ import { Loads } from "./loads.ts";
 import { Outbox } from "./outbox.ts";
 import { Reads } from "./reads.ts";
 import { Snapshots } from "./snapshots.ts";
-import { Transfers } from "./transfers.ts";
+import { Wishes } from "./wishes.ts";
 import { Writes } from "./writes.ts";
 
 /** Where a group is in its life. */
@@ -53,7 +54,7 @@ export class Group {
   readonly #context: GroupContext;
   readonly #writes: Writes;
   readonly #reads: Reads;
-  readonly #transfers: Transfers;
+  readonly #wishes: Wishes;
   readonly #joins: Joins;
   readonly #belonging: Belonging;
   readonly #trace = new InputTrace();
@@ -67,6 +68,8 @@ export class Group {
   #leadingTerm: number | undefined;
   #departure: Departure | undefined;
   #careAtMs = Number.POSITIVE_INFINITY;
+  /** The newest committed configuration, once one was committed. */
+  #committed: IndexedConfiguration | undefined;
   /** The log waits for space; and whether the core was told. */
   #isFull = false;
   #isFullTold = false;
@@ -84,7 +87,7 @@ export class Group {
     const retryMs = heartbeatIntervalMs / 2;
     const send = (to: MemberId, message: PeerMessage): boolean =>
       context.transport.send(to, context.number, message);
-    this.#transfers = new Transfers({
+    this.#wishes = new Wishes({
       id: context.id,
       nonce: context.startNonce,
       electionTimeoutMs,
@@ -161,7 +164,7 @@ export class Group {
       this.calls.deadlines.nextMs,
       this.#careAtMs,
       this.#writes.nextMs(this.#leader),
-      this.#transfers.nextMs(this.#leader),
+      this.#wishes.nextMs(this.#leader),
       this.#joins.nextMs(this.#leader),
       this.#departure?.nextMs ?? Number.POSITIVE_INFINITY,
     );
@@ -232,7 +235,8 @@ export class Group {
     return this.#reads.isFresh(nowMs, maxStalenessMs);
   }
 
-  addTransfer(call: TransferCall): void {
+  /** A call that wishes something of the leader. */
+  addWish(call: TransferCall | MemberCall): void {
     if (this.#leader === undefined) this.#careSoon(call.startedMs);
     this.#context.wake();
   }
@@ -257,10 +261,10 @@ export class Group {
         this.#writes.takeForwardResponse(from, message, nowMs, engine.applier.applied);
         return;
       case "transfer-request":
-        this.#transfers.takeRequest(nowMs, from, message, engine.core);
-        return;
       case "transfer-response":
-        this.#transfers.takeResponse(nowMs, from, message);
+      case "membership-request":
+      case "membership-response":
+        this.#wishes.take(nowMs, from, message, engine.core);
         return;
       case "leaving":
         this.#writes.takeLeaving(from, message, nowMs);
@@ -316,7 +320,7 @@ export class Group {
     this.snapshots.dispatch(nowMs);
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
-    this.#transfers.dispatch(nowMs, engine.core, this.#leader);
+    this.#wishes.dispatch(nowMs, engine.core, this.#leader);
     this.#joins.dispatch(nowMs, engine.core, this.#leader);
     const byRound = this.#reads.ask(nowMs, engine.core, false);
     if (byRound !== undefined) this.#trace.record(nowMs, "read-index", byRound);
@@ -413,6 +417,7 @@ export class Group {
     const readError = this.refusal();
     this.#reads.endAll(() => readError);
     this.calls.endOthers(() => readError);
+    this.#wishes.endAll(() => readError);
   }
 
   /** The error for a call that is made after the group has failed. */
@@ -462,6 +467,7 @@ export class Group {
     );
     this.#reads.endAll(closed);
     this.calls.endOthers(closed);
+    this.#wishes.endAll(closed);
   }
 
   /** The core's own view; after a failure, the last one there was. */
@@ -476,6 +482,7 @@ export class Group {
     engine.applier.commit = output.commit;
     this.snapshots.perform(output);
     for (const event of output.events) this.#observe(nowMs, event);
+    this.#wishes.committedUpTo(output.commit, this.#committed);
     for (const outcome of output.reads) this.#reads.outcome(nowMs, outcome, this.#limitOf);
     for (const load of output.loads) this.#loads.forPeer(load);
   }
@@ -483,7 +490,10 @@ export class Group {
   #observe(nowMs: number, event: CoreEvent): void {
     if (event.type === "leader") this.#leaderChanged(nowMs, event.leader);
     if (event.type === "configuration") this.#context.configured(event.configuration);
-    if (event.type === "configuration-committed") this.#context.committed(event);
+    if (event.type === "configuration-committed") {
+      this.#committed = event;
+      this.#context.committed(event);
+    }
     if (event.type === "peer-denied") {
       const { peer, index, term } = event;
       this.#context.transport.send(peer, this.number, { type: "rolled-back", term, index });
@@ -498,7 +508,7 @@ export class Group {
   #leaderChanged(nowMs: number, leader: MemberId | undefined): void {
     this.#leader = leader;
     this.#writes.leaderChanged(leader, nowMs);
-    this.#transfers.leaderChanged(leader);
+    this.#wishes.leaderChanged(leader);
     this.#joins.look(nowMs);
     if (this.#departure !== undefined) this.#context.wake();
     if (leader === undefined) {
@@ -532,8 +542,8 @@ export class Group {
     if (this.#leader !== undefined) return;
     this.#writes.endLeaderless(nowMs, this.#limitOf);
     this.#reads.endLeaderless(nowMs, this.#limitOf);
-    this.#transfers.endLeaderless(nowMs, this.#limitOf);
-    if (this.calls.waiting + this.calls.transfers.size > 0) this.#careSoon(nowMs);
+    this.#wishes.endLeaderless(nowMs, this.#limitOf);
+    if (this.calls.waiting + this.#wishes.size > 0) this.#careSoon(nowMs);
   }
 
   #careSoon(nowMs: number): void {

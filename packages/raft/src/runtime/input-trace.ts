@@ -91,6 +91,8 @@ function numbersOf(message: PeerMessage): readonly [number, number] {
       return [message.term, 0];
     case "formation":
       return [0, message.configuration.length];
+    case "membership-request":
+    case "membership-response":
     case "join-request":
     case "join-response":
       return [0, message.request];

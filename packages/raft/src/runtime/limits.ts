@@ -39,6 +39,9 @@ export const LIMITS = {
   stallTimeoutMs: 3_000,
   backoffMinMs: 20,
   backoffMaxMs: 1_000,
+  /** How long new voters have to catch up, by default and at most, in ms of cluster time. */
+  catchUpMs: 300_000,
+  catchUpMaxMs: 2_147_483_647,
   /** A slice of applying, before the loop gets its turn again. */
   applySliceMs: 5,
   /** Kept of the newest inputs, for the report of a violated invariant. */

@@ -37,7 +37,8 @@ export interface EngineOptions {
 
 const MIB = 1_048_576;
 const TIB = MIB * MIB;
-const TIMEOUT_MAX_MS = 2 ** 31 - 1;
+/** The longest timeout that a timer of the host can be set to. */
+export const TIMEOUT_MAX_MS: number = 2 ** 31 - 1;
 const MEMBERS_MAX = 255;
 /** A clock that is wrong by a fifth is no clock. */
 const CLOCK_DRIFT_MAX_PPM = 200_000;

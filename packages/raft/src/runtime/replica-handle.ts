@@ -3,13 +3,18 @@
  * and leaves the rest to the group.
  */
 import type { MemberId } from "../core/configuration.ts";
+import type { RequestedChange } from "../transport/peer-message.ts";
 import type { Codec, ResultOf } from "../machine/state-machine.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import { LeaderCall, ReadCall, SnapshotCall, TransferCall, WriteCall } from "./calls.ts";
 import type { CallStart } from "./calls.ts";
 import type { Engine } from "./engine.ts";
 import { LeadershipHandle } from "./leadership.ts";
-import { checkTarget, readTermsOf, timeoutOf } from "./options.ts";
+import { MemberCall } from "./member-call.ts";
+import type { MemberWish } from "./member-call.ts";
+import { MembersHandle } from "./members.ts";
+import type { MemberOptions, Members, MembersPlan } from "./members.ts";
+import { checkTarget, readTermsOf, TIMEOUT_MAX_MS, timeoutOf } from "./options.ts";
 import type {
   CallOptions,
   CloseOptions,
@@ -47,6 +52,7 @@ const KEEP_ENDS = (resolve: Resolve, reject: Reject): void => {
 /** {@link Replica} on an {@link Engine}. */
 export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
   readonly leadership: Leadership;
+  readonly members: Members;
   readonly #engine: Engine;
   readonly #codec: Codec<Command>;
 
@@ -56,6 +62,11 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
     this.leadership = new LeadershipHandle(engine, (target, options) =>
       this.#transfer(target, options),
     );
+    this.members = new MembersHandle({
+      change: (change, options, isPatient) => this.#changeMembers(change, options, isPatient),
+      plan: (change, options) => this.#planMembers(change, options),
+      status: () => engine.group.status(),
+    });
   }
 
   get id(): MemberId {
@@ -154,14 +165,42 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
   #transfer(target: MemberId | undefined, options: TransferOptions | undefined): Promise<MemberId> {
     return new Promise((resolve, reject: Reject) => {
       checkTarget(target);
-      this.#checkOpen();
-      const start = this.#start(options, resolve as Resolve, reject);
+      const start = this.#wishStart(options, resolve as Resolve, reject);
       const { group } = this.#engine;
-      if (!group.calls.hasRoomForRead()) {
-        throw new QuorateError("OVERLOADED", "too many calls wait on this member");
-      }
-      group.addTransfer(new TransferCall(group.calls, start, target));
+      group.addWish(new TransferCall(group.calls, start, target));
     });
+  }
+
+  /** With patience: for as long as the leader gives the new voters, and for its own failover. */
+  #changeMembers(
+    change: RequestedChange,
+    options: MemberOptions,
+    isPatient: boolean,
+  ): Promise<void> {
+    return new Promise((resolve, reject: Reject) => {
+      const { electionTimeoutMs } = this.#engine.options;
+      const patienceMs = "timeoutMs" in change ? change.timeoutMs + 10 * electionTimeoutMs : 0;
+      const timeoutMs = isPatient ? Math.min(patienceMs, TIMEOUT_MAX_MS) : options.timeoutMs;
+      const { signal, expectedVersion } = options;
+      const callOptions: CallOptions = {
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        ...(signal === undefined ? {} : { signal }),
+      };
+      const start = this.#wishStart(callOptions, () => resolve(), reject);
+      this.#addMemberCall(start, { change, planOnly: false, expectedVersion });
+    });
+  }
+
+  #planMembers(change: RequestedChange, options: CallOptions): Promise<MembersPlan> {
+    return new Promise((resolve, reject: Reject) => {
+      const start = this.#wishStart(options, resolve as Resolve, reject);
+      this.#addMemberCall(start, { change, planOnly: true, expectedVersion: undefined });
+    });
+  }
+
+  #addMemberCall(start: CallStart, wish: MemberWish): void {
+    const { group } = this.#engine;
+    group.addWish(new MemberCall(group.calls, start, wish));
   }
 
   #encode(command: Command): Uint8Array {
@@ -192,6 +231,15 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
     const { group } = this.#engine;
     if (group.state !== "forming" && group.state !== "running") throw group.refusal();
     if (this.#engine.isClosing) throw new QuorateError("CLOSED", "this replica is closing");
+  }
+
+  #wishStart(options: CallOptions | undefined, resolve: Resolve, reject: Reject): CallStart {
+    this.#checkOpen();
+    const start = this.#start(options, resolve, reject);
+    if (!this.#engine.group.calls.hasRoomForRead()) {
+      throw new QuorateError("OVERLOADED", "too many calls wait on this member");
+    }
+    return start;
   }
 
   #start(options: CallOptions | undefined, resolve: Resolve, reject: Reject): CallStart {

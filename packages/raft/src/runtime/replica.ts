@@ -10,6 +10,7 @@ import type { DamagedSnapshot } from "../snapshot/snapshot.ts";
 import type { Codec, ResultOf, StateMachine } from "../machine/state-machine.ts";
 import type { ClusterId, PeerTransportStatus, RefusalReport } from "../transport/transport.ts";
 import type { QuorateError } from "../util/error.ts";
+import type { Members, MembershipStatus } from "./members.ts";
 
 /** One member of a static list. */
 export interface StaticMember {
@@ -313,6 +314,8 @@ export interface ReplicaStatus {
   readonly lastTerm: number;
   readonly configuration: Configuration;
   readonly configurationIndex: number;
+  /** The members by the newest committed configuration, and the change that is under way. */
+  readonly membership: MembershipStatus;
   /** Leadership is being handed over by this member; undefined where it is not. */
   readonly transfer: TransferProgress | undefined;
   /** What the leader knows of the others; empty on members that do not lead. */
@@ -448,6 +451,9 @@ export interface Replica<Command, Query> extends AsyncDisposable {
    * ```
    */
   snapshot(options?: CallOptions): Promise<SnapshotSummary>;
+
+  /** Who the members are: to change that, to plan it, and to look at it. */
+  readonly members: Members;
 
   /** Waits until a leader is known, and names it. */
   leader(options?: CallOptions): Promise<MemberId>;

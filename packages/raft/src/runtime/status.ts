@@ -7,6 +7,7 @@ import type { Configuration } from "../core/configuration.ts";
 import type { PeerStatus, RaftStatus } from "../core/contract.ts";
 import type { Engine } from "./engine.ts";
 import type { LogStatus } from "../log/log.ts";
+import { membershipOf } from "./members.ts";
 import type { FollowerStatus, HealthSummary, ReplicaStatus, StorageStatus } from "./replica.ts";
 
 /** The status of an engine as of now. */
@@ -34,6 +35,7 @@ export function statusOf(engine: Engine): ReplicaStatus {
     leaseForMs: isRunning ? leftOf(raft?.leaseEndMs, nowMs) : undefined,
     ...positionsOf(raft),
     configuration,
+    membership: membershipOf(raft),
     followers: (raft?.peers ?? []).map((peer) => followerOf(peer, configuration, nowMs)),
     connections: ports.transport.status(),
     log: log.status(),

@@ -5,6 +5,7 @@ import type { MemberId } from "../core/configuration.ts";
 import type { CoreEvent, Output } from "../core/output.ts";
 import type { ReplicaEvent } from "../runtime/replica.ts";
 import { unreachable } from "../util/assert.ts";
+import type { Message } from "../core/message.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type { AppliedCommand, SimOperation } from "./observer.ts";
 
@@ -50,6 +51,14 @@ export function describeMessage(message: PeerMessage): string {
       const answer = message.ok ? `index ${message.index}` : "none";
       return `read-index-response term ${message.term}, token ${message.token}, ${answer}`;
     }
+    default:
+      return describeAside(message);
+  }
+}
+
+/** Those that the runtimes say to each other beside their cores. */
+function describeAside(message: Exclude<PeerMessage, Message>): string {
+  switch (message.type) {
     case "forward":
       return `forward ${message.request}, ${message.count} commands`;
     case "forward-response": {
@@ -65,6 +74,12 @@ export function describeMessage(message: PeerMessage): string {
       return `leaving, took up to ${message.lastRequest}`;
     case "formation":
       return `formation, ${message.configuration.length} bytes`;
+    case "membership-request": {
+      const { request, token, planOnly, change } = message;
+      return `membership-request ${request}, ${planOnly ? "plan" : token} to ${change.type}`;
+    }
+    case "membership-response":
+      return `membership-response ${message.request}, ${message.status} ${message.index}`;
     case "join-request":
       return `join-request ${message.request}, as ${message.role}`;
     case "join-response":

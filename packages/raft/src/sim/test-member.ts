@@ -7,6 +7,7 @@
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { ResultOf, StateMachine } from "../machine/state-machine.ts";
+import type { Members } from "../runtime/members.ts";
 import type {
   CallOptions,
   CloseOptions,
@@ -159,6 +160,7 @@ class ReplicaFace<Command, Query> implements Replica<Command, Query> {
   readonly inner: Replica<NumberedCommand<unknown>, unknown>;
   readonly #parts: TestMemberParts;
   readonly leadership: Leadership;
+  readonly members: Members;
   readonly #waiting: Set<Abandon> = new Set();
 
   constructor(parts: TestMemberParts, inner: Replica<NumberedCommand<unknown>, unknown>) {
@@ -169,6 +171,19 @@ class ReplicaFace<Command, Query> implements Replica<Command, Query> {
         this.#call("CLOSED", () => inner.leadership.transfer(target, options)),
       whileLeader: (work, options) => this.#whileLeader(work, options),
       watch: (listener) => inner.leadership.watch(listener),
+    };
+    const change = <T>(make: (members: Members) => Promise<T>): Promise<T> =>
+      this.#call("OUTCOME_UNKNOWN", () => make(inner.members));
+    this.members = {
+      add: (member, options) => change((members) => members.add(member, options)),
+      remove: (id, options) => change((members) => members.remove(id, options)),
+      replace: (id, options) => change((members) => members.replace(id, options)),
+      promote: (id, options) => change((members) => members.promote(id, options)),
+      demote: (id, options) => change((members) => members.demote(id, options)),
+      set: (wanted, options) => change((members) => members.set(wanted, options)),
+      cancel: (options) => change((members) => members.cancel(options)),
+      plan: (planned, options) => this.#call("CLOSED", () => inner.members.plan(planned, options)),
+      list: () => inner.members.list(),
     };
   }
 

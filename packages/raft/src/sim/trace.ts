@@ -239,6 +239,8 @@ function numberIn(message: PeerMessage): number {
       return message.lastRequest;
     case "formation":
       return message.configuration.length;
+    case "membership-request":
+    case "membership-response":
     case "join-request":
     case "join-response":
       return message.request;

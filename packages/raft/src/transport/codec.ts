@@ -24,6 +24,7 @@
  *   35 transfer-request         u64 request, text target (empty = the best)           -
  *   36 transfer-response        u64 request, u8 status                                -
  *   37 leaving                  u64 lastRequest                                       -
+ *   48, 49                      changes of membership: membership-codec.ts
  *   56 … 59                     how members come and go: join-codec.ts
  *   68 resign                   u64 term                                              -
  *
@@ -46,6 +47,7 @@ import { ByteReader, BytesError, ByteWriter, fromHex, readU32, toHex } from "../
 import type { Checksum } from "../util/checksum.ts";
 import { beginFrame, finishFrame, FrameKind } from "./frame.ts";
 import type { Frame } from "./frame.ts";
+import { readMembership, writeMembership } from "./membership-codec.ts";
 import { readInvitation, readJoin, writeJoin } from "./join-codec.ts";
 import type { Forward, ForwardResponse, PeerMessage, TransferResponse } from "./peer-message.ts";
 
@@ -67,6 +69,8 @@ const KIND: Readonly<Record<PeerMessage["type"], FrameKind>> = {
   "transfer-request": FrameKind.transferRequest,
   "transfer-response": FrameKind.transferResponse,
   leaving: FrameKind.leaving,
+  "membership-request": FrameKind.membershipRequest,
+  "membership-response": FrameKind.membershipResponse,
   "join-request": FrameKind.joinRequest,
   "join-response": FrameKind.joinResponse,
   invitation: FrameKind.invitation,
@@ -247,6 +251,9 @@ function writeSmall(writer: ByteWriter, message: SmallMessage): void {
     case "leaving":
       writer.u64(message.lastRequest);
       return;
+    case "membership-request":
+    case "membership-response":
+      return writeMembership(writer, message);
     case "join-request":
     case "join-response":
     case "rolled-back":
@@ -361,6 +368,9 @@ function readRuntimeFields(reader: ByteReader, kind: number): PeerMessage {
       return readTransferResponse(reader);
     case FrameKind.leaving:
       return { type: "leaving", lastRequest: reader.u64() };
+    case FrameKind.membershipRequest:
+    case FrameKind.membershipResponse:
+      return readMembership(reader, kind);
     default:
       return readJoin(reader, kind);
   }

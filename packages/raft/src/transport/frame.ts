@@ -60,6 +60,8 @@ export const FrameKind = {
   transferRequest: 35,
   transferResponse: 36,
   leaving: 37,
+  membershipRequest: 48,
+  membershipResponse: 49,
   joinRequest: 56,
   joinResponse: 57,
   invitation: 58,

@@ -1,7 +1,8 @@
 /**
  * What members say to each other besides the messages of the core.
  */
-import type { MemberId } from "../core/configuration.ts";
+import type { Configuration, MemberId } from "../core/configuration.ts";
+import type { MembershipChange, MembershipRefusal } from "../core/membership-change.ts";
 import type { Message } from "../core/message.ts";
 
 /** Commands that a member without leadership hands to the leader: one hop, never passed on. */
@@ -115,6 +116,36 @@ export interface RolledBack {
   readonly index: number;
 }
 
+/** What may be asked of another member: what the leader finds out by itself is not asked for. */
+export type RequestedChange = Exclude<MembershipChange, { type: "bind" | "address" }>;
+
+/** A member asks the one that it believes to lead to change the members, or what that would do. */
+export interface MembershipRequest {
+  readonly type: "membership-request";
+  /** The asker's number for this request. */
+  readonly request: number;
+  /** Stands in the configurations of the change, so that the asker sees what became of it. */
+  readonly token: number;
+  readonly planOnly: boolean;
+  /** The entry of the configuration that is to be changed; undefined = any. */
+  readonly expectedIndex: number | undefined;
+  readonly change: RequestedChange;
+}
+
+/** Whether a change has begun. How it ended is seen by the configurations. */
+export interface MembershipResponse {
+  readonly type: "membership-response";
+  readonly request: number;
+  readonly status: "begun" | "unchanged" | "planned" | MembershipRefusal;
+  /** Begun: the entry of its first configuration. Else that of the configuration in force. */
+  readonly index: number;
+  /** A sentence for people. */
+  readonly detail: string;
+  /** Planned: the configuration in force, and what would follow it. */
+  readonly before: Configuration | undefined;
+  readonly next: Configuration | undefined;
+}
+
 /** Everything that crosses between two hosts, for some group. */
 export type PeerMessage =
   | Message
@@ -127,4 +158,6 @@ export type PeerMessage =
   | JoinRequest
   | JoinResponse
   | Invitation
-  | RolledBack;
+  | RolledBack
+  | MembershipRequest
+  | MembershipResponse;

@@ -7,7 +7,7 @@ import { utf8 } from "../util/bytes.ts";
 import { crc32 } from "../util/checksum.ts";
 import type { Frame } from "./frame.ts";
 import type { TransportLimits } from "./link-context.ts";
-import type { PeerMessage } from "./peer-message.ts";
+import type { PeerMessage, RequestedChange } from "./peer-message.ts";
 import { NO_FORMATION } from "./transport.ts";
 import type { Hello } from "./transport.ts";
 
@@ -70,6 +70,30 @@ const members = votersOnly([
   { id: "n2", address: "[::1]:9091", incarnation: "f".repeat(32) },
 ]);
 const forwarded = packEntries([command("set a"), command("")]);
+
+/** One change of every kind that may be asked for. */
+const CHANGES: readonly RequestedChange[] = [
+  {
+    type: "add",
+    member: { id: "n4", address: "10.0.0.4:9091", incarnation: "0".repeat(32) },
+    role: "learner",
+    timeoutMs: 60_000,
+  },
+  { type: "remove", id: "n2" },
+  { type: "replace", id: "n3", timeoutMs: 60_000 },
+  { type: "replace", id: "n3", address: "10.0.0.9:1", incarnation: INCARNATION, timeoutMs: 1 },
+  { type: "promote", id: "n4", timeoutMs: 300_000 },
+  { type: "demote", id: "n1" },
+  {
+    type: "set",
+    members: [
+      { id: "n1", address: "a:1", role: "voter" },
+      { id: "n2", address: "b:1", role: "learner" },
+    ],
+    timeoutMs: 5,
+  },
+  { type: "cancel" },
+];
 
 export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[] = [
   ["pre-vote", { type: "pre-vote", term: 3, lastIndex: 17, lastTerm: 2 }],
@@ -181,6 +205,53 @@ export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[]
   ["transfer-request, the best", { type: "transfer-request", request: 7, target: "" }],
   ["transfer-response", { type: "transfer-response", request: 6, status: "busy" }],
   ["leaving", { type: "leaving", lastRequest: 5 }],
+  ...CHANGES.map((change, i): [string, PeerMessage] => [
+    `membership-request to ${change.type}`,
+    {
+      type: "membership-request",
+      request: 20 + i,
+      token: 300 + i,
+      planOnly: i % 2 === 1,
+      expectedIndex: i < 3 ? undefined : i,
+      change,
+    },
+  ]),
+  [
+    "membership-response, begun",
+    {
+      type: "membership-response",
+      request: 20,
+      status: "begun",
+      index: 17,
+      detail: "",
+      before: undefined,
+      next: undefined,
+    },
+  ],
+  [
+    "membership-response, planned",
+    {
+      type: "membership-response",
+      request: 21,
+      status: "planned",
+      index: 17,
+      detail: "",
+      before: members,
+      next: { ...members, change: { token: 301, index: 18, undone: "no" } },
+    },
+  ],
+  [
+    "membership-response, unsafe",
+    {
+      type: "membership-response",
+      request: 22,
+      status: "unsafe",
+      index: 17,
+      detail: "the last voter cannot be taken out",
+      before: undefined,
+      next: undefined,
+    },
+  ],
   ["join-request", { type: "join-request", request: 8, role: "learner" }],
   [
     "join-response",

@@ -24,6 +24,11 @@ export type ErrorCode =
   | "MEMBER_UNKNOWN"
   | "MEMBER_NOT_VOTER"
   | "LOCK_LOST"
+  | "MEMBER_EXISTS"
+  | "MEMBERSHIP_BUSY"
+  | "MEMBERSHIP_CHANGED"
+  | "MEMBERSHIP_UNSAFE"
+  | "MEMBERSHIP_TIMEOUT"
   | "DISK_FULL"
   | "STORAGE_FAILED"
   | "LOG_DAMAGED"
@@ -144,6 +149,41 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
     httpStatus: 409,
     exitCode: 9,
     text: "A lock is not held any more: its time has passed, or it was released.",
+  },
+  MEMBER_EXISTS: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 409,
+    exitCode: 2,
+    text: "A member has that id, address or directory already.",
+  },
+  MEMBERSHIP_BUSY: {
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 409,
+    exitCode: 4,
+    text: "Another change of the members is under way; wait for it, or cancel it.",
+  },
+  MEMBERSHIP_CHANGED: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 409,
+    exitCode: 2,
+    text: "The members are not those of the expected version any more; nothing was done.",
+  },
+  MEMBERSHIP_UNSAFE: {
+    retryable: false,
+    outcome: "not-done",
+    httpStatus: 409,
+    exitCode: 2,
+    text: "The voters that would be left could decide nothing; the message says who is missing.",
+  },
+  MEMBERSHIP_TIMEOUT: {
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 504,
+    exitCode: 4,
+    text: "The new voters did not catch up in time, and the change was taken back.",
   },
   DISK_FULL: {
     retryable: true,

@@ -205,7 +205,10 @@ function decide(before: Identity, found: RecoveredGroup, random: Random): Identi
   const { configuration } = found.configurations.at(-1) ?? found.startConfiguration;
   const incarnation = randomHex(random);
   const address = memberOf(configuration, before.id)?.address ?? before.id;
-  const alone = votersOnly([{ id: before.id, address, incarnation }]);
+  const alone = {
+    ...votersOnly([{ id: before.id, address, incarnation }]),
+    refounds: true,
+  } as const;
   // Nothing else of what it was: by whom it was invited, say, is of the old cluster.
   return {
     id: before.id,
