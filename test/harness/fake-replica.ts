@@ -3,7 +3,16 @@
  * called, and throws or waits when told to.
  */
 import { QuorateError } from "quorate";
-import type { CallOptions, Configuration, ReadOptions, ReplicaStatus } from "quorate";
+import type {
+  CallOptions,
+  Configuration,
+  MemberOptions,
+  MembershipStatus,
+  MembersPlan,
+  ReadOptions,
+  ReplicaStatus,
+  SnapshotSummary,
+} from "quorate";
 import type { KvCommand, KvQuery } from "../../packages/server/src/store/command.ts";
 import { KvMachine } from "../../packages/server/src/store/kv-machine.ts";
 
@@ -70,6 +79,80 @@ export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
   };
 }
 
+/** Three voters of version 7, changed as told. */
+export function membershipOf(change: Partial<MembershipStatus>): MembershipStatus {
+  const members = MEMBERS.map((member) => ({
+    ...member,
+    role: "voter" as const,
+    becomes: "voter" as const,
+  }));
+  return { version: 7, members, quorum: 2, tolerates: 1, change: undefined, ...change };
+}
+
+/** Remembers what it was asked; answers at once, or waits for the signal as a change would. */
+class FakeMembers {
+  readonly asked: unknown[] = [];
+  hang = false;
+  current: MembershipStatus = membershipOf({});
+  readonly #before: () => void;
+
+  constructor(before: () => void) {
+    this.#before = before;
+  }
+
+  list(): MembershipStatus {
+    return this.current;
+  }
+
+  add(...what: unknown[]): Promise<MembershipStatus> {
+    return this.#ask("add", what);
+  }
+
+  remove(...what: unknown[]): Promise<MembershipStatus> {
+    return this.#ask("remove", what);
+  }
+
+  replace(...what: unknown[]): Promise<MembershipStatus> {
+    return this.#ask("replace", what);
+  }
+
+  promote(...what: unknown[]): Promise<MembershipStatus> {
+    return this.#ask("promote", what);
+  }
+
+  demote(...what: unknown[]): Promise<MembershipStatus> {
+    return this.#ask("demote", what);
+  }
+
+  set(...what: unknown[]): Promise<MembershipStatus> {
+    return this.#ask("set", what);
+  }
+
+  cancel(...what: unknown[]): Promise<MembershipStatus> {
+    return this.#ask("cancel", what);
+  }
+
+  async plan(change: unknown): Promise<MembersPlan> {
+    this.#before();
+    this.asked.push(["plan", change]);
+    const standing = { voters: ["n1", "n2", "n3"], learners: [], quorum: 2, tolerates: 1 };
+    return { version: 7, before: standing, after: standing, steps: [], refused: undefined };
+  }
+
+  async #ask(name: string, what: readonly unknown[]): Promise<MembershipStatus> {
+    this.#before();
+    const { signal, ...options } = what.at(-1) as MemberOptions;
+    this.asked.push([name, ...what.slice(0, -1), options]);
+    if (!this.hang) return this.current;
+    return new Promise((_resolve, reject) => {
+      signal!.addEventListener("abort", () => {
+        const error: Error = new QuorateError("OUTCOME_UNKNOWN", "it may yet be done");
+        reject(error);
+      });
+    });
+  }
+}
+
 /** Applies at once; remembers the options of the last call; throws or waits when told to. */
 export class FakeReplica {
   readonly machine = new KvMachine();
@@ -96,6 +179,15 @@ export class FakeReplica {
       return target ?? "n3";
     },
   };
+
+  readonly members = new FakeMembers(() => {
+    if (this.fail !== undefined) throw this.fail;
+  });
+
+  async snapshot(options: CallOptions): Promise<SnapshotSummary> {
+    await this.#before(options);
+    return { index: 9, term: 3, bytes: 99 };
+  }
 
   status(): ReplicaStatus {
     return this.current;

@@ -4,12 +4,15 @@
  *
  * Exit codes: 0 done; 2 the call itself is wrong; 3 the key is absent; others by the error tables.
  */
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
+import type { CommandOptions } from "commander";
 import { boundsText, defaultText, OPTION_ROWS } from "../config/options.ts";
 import { VERSION } from "../version.ts";
 import type { ClientFlags } from "./client.ts";
 import type { DevFlags } from "./dev-plan.ts";
 import type { DoctorFlags } from "./doctor-command.ts";
+import { integer } from "./flag-values.ts";
+import { addMembersCommands } from "./members-program.ts";
 import type { RecoverFlags } from "./recover-command.ts";
 import { failureOf, stylesOf } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
@@ -57,6 +60,8 @@ function buildProgram(terminal: Terminal, exit: Exit): Command {
   addKeyCommands(program, terminal);
   addStatus(program, terminal);
   addTransfer(program, terminal);
+  addMembersCommands(program, terminal, clientCommand);
+  addSnapshot(program, terminal);
   addRepair(program, terminal);
   return program;
 }
@@ -185,9 +190,23 @@ function addRepair(program: Command, terminal: Terminal): void {
     });
 }
 
-function clientCommand(program: Command, usage: string, text: string): Command {
+function addSnapshot(program: Command, terminal: Terminal): void {
+  clientCommand(program, "snapshot", "Have every endpoint's member take a snapshot now.").action(
+    async (flags: ClientFlags) => {
+      const { runSnapshot } = await import("./snapshot-command.ts");
+      await runSnapshot(flags, terminal);
+    },
+  );
+}
+
+function clientCommand(
+  program: Command,
+  usage: string,
+  text: string,
+  options: CommandOptions = {},
+): Command {
   return program
-    .command(usage)
+    .command(usage, options)
     .description(text)
     .option("--endpoint <urls>", ENDPOINT_TEXT)
     .option("--timeout <ms>", "give up after this time", integer(1, 60_000), 10_000)
@@ -218,14 +237,6 @@ const ENDPOINT_TEXT =
 
 const IDEMPOTENCY_TEXT =
   "names the write, so that running the command again does not write again (default: drawn)";
-
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be an integer from ${min} to ${max}.`);
-  };
-}
 
 /** The flags that were given, by option name: commander names them after the flag. */
 function namedFlags(command: Command): Record<string, unknown> {

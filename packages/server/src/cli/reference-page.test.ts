@@ -15,6 +15,16 @@ const COMMANDS = [
   "list",
   "status",
   "transfer",
+  "members",
+  "members add",
+  "members remove",
+  "members replace",
+  "members promote",
+  "members demote",
+  "members set",
+  "members cancel",
+  "members plan",
+  "snapshot",
   "doctor",
   "recover",
 ];
@@ -49,7 +59,7 @@ test("docs/reference/command-line.md has the help of every command", async () =>
   const path = resolve(import.meta.dirname, "../../../../docs/reference/command-line.md");
   const sections = [`\`\`\`\n${await helpOf([])}\`\`\`\n`];
   for (const command of COMMANDS) {
-    const help = await helpOf([command]);
+    const help = await helpOf(command.split(" "));
     sections.push(`## quorate ${command}\n\n\`\`\`\n${help}\`\`\`\n`);
   }
   const page = HEAD + sections.join("\n");

@@ -5,6 +5,7 @@ import { ClientError } from "../client/index.ts";
 import type { EndpointStatus, StatusPage } from "../client/index.ts";
 import { asFailure, clientOf, DEV_ENDPOINTS, endpointsOf } from "./client.ts";
 import type { ClientFlags } from "./client.ts";
+import { changeText } from "./members-command.ts";
 import { alignRows, CommandFailed, failureOf, stylesOf } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -44,7 +45,18 @@ function withoutStrangers(rows: readonly Row[]): readonly Row[] {
   return alone ? reached : rows;
 }
 
-const HEADS = ["endpoint", "id", "state", "term", "leader", "commit", "applied", "keys", "uptime"];
+const HEADS = [
+  "endpoint",
+  "id",
+  "state",
+  "term",
+  "leader",
+  "commit",
+  "applied",
+  "snapshot",
+  "keys",
+  "uptime",
+];
 
 function table(rows: readonly Row[], terminal: Terminal): string {
   const style = stylesOf(terminal.stdout, terminal.env);
@@ -55,9 +67,17 @@ function table(rows: readonly Row[], terminal: Terminal): string {
     if (row === 0) return style("dim", cell);
     if (column !== 2) return cell;
     if (cell.startsWith("Leader")) return style("green", cell);
-    return cell.startsWith("Follower") ? cell : style("yellow", cell);
+    return /^(Follower|Learner)/.test(cell) ? cell : style("yellow", cell);
   });
-  return `${text}\n`;
+  return `${text}\n${changeLine(rows)}`;
+}
+
+/** What becomes of the members, as the leader knows it, or whoever else does. */
+function changeLine(rows: readonly Row[]): string {
+  const pages = rows.flatMap((row) => ("status" in row ? [row.status] : []));
+  const changing = pages.filter(({ membership }) => membership.change !== null);
+  const page = changing.find(({ member }) => member.isLeader) ?? changing[0];
+  return page === undefined ? "" : `\n${changeText(page.membership.change)}\n`;
 }
 
 function cellsOf({
@@ -67,17 +87,20 @@ function cellsOf({
   readonly endpoint: string;
   readonly status: StatusPage;
 }): string[] {
-  const { cluster, member, log, leader } = status;
-  const numbers = [log.commitIndex, status.applied, status.store.keys].map(String);
+  const { cluster, member, log, leader, snapshot } = status;
+  const indexes = [log.commitIndex, status.applied].map(String);
+  const learns = status.members.some(({ id, role }) => id === member.id && role === "learner");
   // Two parts of the uptime are as precise as anybody wants it.
   const uptime = member.uptime.split("+").slice(0, 2).join("+");
   return [
     endpoint,
     member.id,
-    cluster.state,
+    learns && cluster.state === "Follower" ? "Learner" : cluster.state,
     `${cluster.term}`,
     leader?.id ?? "-",
-    ...numbers,
+    ...indexes,
+    snapshot.index === 0 ? "-" : `${snapshot.index}`,
+    `${status.store.keys}`,
     uptime,
   ];
 }

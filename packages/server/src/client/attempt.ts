@@ -28,6 +28,8 @@ export interface ClientRequest<T> {
    * with an idempotency key), `never`.
    */
   readonly repeat: "freely" | "by-name" | "never";
+  /** Whom to ask first. Default: the leader for what changes something, anybody for reads. */
+  readonly prefers?: "leader" | "any";
   /** Makes the result; throws where this is no answer of a member. */
   readonly read: (answer: RawAnswer) => T;
 }

@@ -24,6 +24,13 @@ import { Endpoints } from "./endpoints.ts";
 
 const PAUSE_MIN_MS = 25;
 const PAUSE_MAX_MS = 500;
+/**
+ * With less time left nothing is sent any more: a write that was certainly not done would end as
+ * unknown only because its last attempt was cut short.
+ */
+const ROUND_MIN_MS = 100;
+/** Refusals of a client's fault that may pass all the same: it was too slow, or went away. */
+const PASSING: ReadonlySet<number> = new Set([408, 499]);
 
 /** Makes calls; see the top of the file. */
 export class Caller {
@@ -74,7 +81,8 @@ export class Caller {
   }
 
   async #rounds<T>(call: Call<T>, only: string | undefined): Promise<T> {
-    const wants = call.request.method === "GET" ? "any" : "leader";
+    const { method, prefers } = call.request;
+    const wants = prefers ?? (method === "GET" ? "any" : "leader");
     for (let round = 0; ; round++) {
       if (call.isStopped) throw this.#stopped(call);
       call.hasHope = false;
@@ -118,7 +126,7 @@ export class Caller {
   async #pause(call: Call<unknown>, round: number): Promise<void> {
     const mostMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS * 2 ** Math.min(round, 8));
     const pauseMs = mostMs * (0.5 + Math.random() / 2);
-    if (performance.now() + pauseMs >= call.deadlineMs) throw call.tooLate();
+    if (performance.now() + pauseMs + ROUND_MIN_MS >= call.deadlineMs) throw call.tooLate();
     await call.sleep(pauseMs);
   }
 }
@@ -264,7 +272,7 @@ class Call<T> {
       outcome: this.#doubt !== undefined && !OF_THE_NAME.has(code) ? "unknown" : outcome,
     });
     this.#last = told;
-    if (status < 500 && !retryable) return told;
+    if (status < 500 && !PASSING.has(status)) return told;
     this.hasHope = true;
     if (outcome === "not-done" || !this.#isWrite) return undefined;
     this.#doubt ??= message;

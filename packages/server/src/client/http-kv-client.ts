@@ -9,6 +9,7 @@ import type { Caller } from "./caller.ts";
 import { ClientError, optionInvalid } from "./client-error.ts";
 import type { ClientCallOptions } from "./client-options.ts";
 import { originOf } from "./client-options.ts";
+import { jsonIn } from "./json-answer.ts";
 import type {
   ClientReadOptions,
   ClientWriteOptions,
@@ -17,11 +18,14 @@ import type {
   ListedKey,
   ListOptions,
   PutResult,
+  SnapshotResult,
   SwapResult,
   UpdateOptions,
   WriteCondition,
 } from "./kv-client.ts";
-import type { EndpointStatus, ListedMember, StatusPage } from "./status-page.ts";
+import type { ClientMembers } from "./members.ts";
+import { HttpMembers } from "./members.ts";
+import type { EndpointStatus, StatusPage } from "./status-page.ts";
 import { bytesOf, fromBase64, itemOf } from "./values.ts";
 import type { Item, Value } from "./values.ts";
 
@@ -35,10 +39,12 @@ interface Page {
 
 /** {@link KvClient} over HTTP. */
 export class HttpKvClient implements KvClient {
+  readonly members: ClientMembers;
   readonly #caller: Caller;
 
   constructor(caller: Caller) {
     this.#caller = caller;
+    this.members = new HttpMembers(caller);
   }
 
   get endpoints(): readonly string[] {
@@ -141,10 +147,6 @@ export class HttpKvClient implements KvClient {
     return Promise.all(this.endpoints.map(one));
   }
 
-  async members(options: ClientCallOptions = {}): Promise<readonly ListedMember[]> {
-    return (await this.status(options)).members;
-  }
-
   async transfer(to?: string, options: ClientCallOptions = {}): Promise<string> {
     const request: ClientRequest<string> = {
       method: "POST",
@@ -154,6 +156,21 @@ export class HttpKvClient implements KvClient {
       read: (answer) => (jsonIn(answer, ["leader"]) as { leader: string }).leader,
     };
     return this.#caller.call(request, options);
+  }
+
+  async snapshot(
+    options: ClientCallOptions & { readonly endpoint?: string } = {},
+  ): Promise<SnapshotResult> {
+    const only = options.endpoint === undefined ? undefined : originOf(options.endpoint);
+    const request: ClientRequest<SnapshotResult> = {
+      method: "POST",
+      path: "/snapshot",
+      isBounded: true,
+      // Taking the same one again costs nothing.
+      repeat: "freely",
+      read: (answer) => jsonIn(answer, ["index", "term", "bytes"]) as SnapshotResult,
+    };
+    return this.#caller.call(request, options, only);
   }
 
   close(): void {
@@ -228,15 +245,6 @@ function conditionOf(condition: WriteCondition): Record<string, string> {
   if (ifRevision === undefined) return {};
   if (Number.isSafeInteger(ifRevision) && ifRevision >= 1) return { "if-match": `"${ifRevision}"` };
   throw optionInvalid(`a revision is a whole number from 1 on, not ${String(ifRevision)}`);
-}
-
-/** The JSON object of an answer; throws where one of these fields is missing. */
-function jsonIn({ bytes }: RawAnswer, fields: readonly string[]): unknown {
-  const value = JSON.parse(new TextDecoder().decode(bytes)) as unknown;
-  if (typeof value !== "object" || value === null || !fields.every((name) => name in value)) {
-    throw new TypeError("no answer of a member");
-  }
-  return value;
 }
 
 function revisionIn(headers: Headers): number {

@@ -10,6 +10,7 @@ export type {
   ListedKey,
   ListOptions,
   PutResult,
+  SnapshotResult,
   SwapResult,
   UpdateOptions,
   WriteCondition,
@@ -17,5 +18,18 @@ export type {
 export type { ClientCallOptions, ConnectOptions } from "./client-options.ts";
 export { ClientError } from "./client-error.ts";
 export type { ClientErrorCode, ClientErrorFields } from "./client-error.ts";
+export type {
+  ChangeOptions,
+  ClientMembers,
+  ClusterChange,
+  ClusterMember,
+  ClusterMembers,
+  ClusterPlan,
+  ClusterRole,
+  ClusterStanding,
+  NewClusterMember,
+  PlannedChange,
+  WantedClusterMember,
+} from "./members.ts";
 export type { EndpointStatus, ListedMember, StatusPage } from "./status-page.ts";
 export type { Item, Value } from "./values.ts";

@@ -123,7 +123,9 @@ test("status, members and hand-over", async () => {
   replica.current = statusOf({ role: "leader", isLeader: true, leader: "n1", leaderForMs: 5 });
   const status = await client.status();
   expect(status.member).toMatchObject({ id: "n1", isLeader: true });
-  expect(await client.members()).toContainEqual({ ...MEMBERS[0], role: "voter" });
+  const listed = await client.members.list();
+  expect(listed.members).toContainEqual({ ...MEMBERS[0], role: "voter", becomes: "voter" });
+  expect(await client.snapshot()).toEqual({ index: 9, term: 3, bytes: 99 });
   const nobody = connect({
     endpoints: [...client.endpoints, "http://127.0.0.1:2"],
     timeoutMs: 300,

@@ -3,7 +3,8 @@
  * is in caller.ts.
  */
 import type { ClientCallOptions } from "./client-options.ts";
-import type { EndpointStatus, ListedMember, StatusPage } from "./status-page.ts";
+import type { ClientMembers } from "./members.ts";
+import type { EndpointStatus, StatusPage } from "./status-page.ts";
 import type { Item, Value } from "./values.ts";
 
 /** Options of a read. */
@@ -53,6 +54,13 @@ export interface DeleteResult {
 export interface SwapResult {
   readonly swapped: boolean;
   readonly revision: number;
+}
+
+/** A snapshot: what it stands for, and the size of its file. */
+export interface SnapshotResult {
+  readonly index: number;
+  readonly term: number;
+  readonly bytes: number;
 }
 
 /** Options of a listing. */
@@ -162,8 +170,11 @@ export interface KvClient {
   /** What every endpoint says, asked at once, in the order of `endpoints`; never rejects. */
   statusOfAll(options?: ClientCallOptions): Promise<readonly EndpointStatus[]>;
 
-  /** Who is a member, as the member that answers knows it. */
-  members(options?: ClientCallOptions): Promise<readonly ListedMember[]>;
+  /** Who the members are: to look at it, to plan a change, and to make it. */
+  readonly members: ClientMembers;
+
+  /** Has a member take a snapshot now: the one at `endpoint`, or whichever answers. */
+  snapshot(options?: ClientCallOptions & { readonly endpoint?: string }): Promise<SnapshotResult>;
 
   /**
    * Moves leadership to a member, or to the one that suits best, and names who leads then.

@@ -3,6 +3,8 @@
  * has more; docs/reference/http.md describes all of it.
  */
 
+import type { ClusterChange } from "./members.ts";
+
 /** A member of the cluster, as another member lists it. */
 export interface ListedMember {
   readonly id: string;
@@ -31,6 +33,15 @@ export interface StatusPage {
   };
   readonly leader: { readonly id: string; readonly address: string | null } | null;
   readonly members: readonly ListedMember[];
+  /** Which version of the members is in force, and what change is under way. */
+  readonly membership: {
+    readonly version: number;
+    readonly quorum: number;
+    readonly tolerates: number;
+    readonly change: ClusterChange | null;
+  };
+  /** The newest snapshot; zeros where there is none. */
+  readonly snapshot: { readonly index: number; readonly term: number; readonly bytes: number };
   /** Index of the last applied entry. */
   readonly applied: number;
   readonly store: { readonly keys: number; readonly bytes: number };

@@ -20,6 +20,7 @@ import { describeError, HttpError, HTTP_ERROR_CODES } from "./http-error.ts";
 import type { HttpErrorCode } from "./http-error.ts";
 import { addKvRoutes, sendJson, valueTooLarge } from "./kv-routes.ts";
 import { addLeaderRoutes } from "./leader-routes.ts";
+import { addMemberRoutes } from "./member-routes.ts";
 import { addStatusRoutes } from "./status-routes.ts";
 
 /** What the HTTP face needs. */
@@ -94,6 +95,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   });
   addKvRoutes(app, options);
   addLeaderRoutes(app, options);
+  addMemberRoutes(app, options);
   addStatusRoutes(app, { ...options, http: () => listeningAt(app) });
   return app;
 }
@@ -185,7 +187,8 @@ function refuseRoute(request: FastifyRequest): never {
   const path = request.raw.url!.split("?", 1)[0]!;
   const allow = allowedMethods(path);
   if (allow === undefined) {
-    const routes = "/kv, /kv/<key>, /leader/transfer, /status and /health";
+    const routes =
+      "/kv, /kv/<key>, /members, /members/<id>, /leader/transfer, /snapshot, /status and /health";
     throw new HttpError("ROUTE_NOT_FOUND", `nothing is at ${path}; there are ${routes}`);
   }
   throw new HttpError("METHOD_NOT_ALLOWED", `${path} takes ${allow}`, { allow });
@@ -193,7 +196,9 @@ function refuseRoute(request: FastifyRequest): never {
 
 function allowedMethods(path: string): string | undefined {
   if (path === "/status" || path === "/health") return "GET, HEAD";
-  if (path === "/leader/transfer") return "POST";
+  if (path === "/leader/transfer" || path === "/snapshot") return "POST";
+  if (path === "/members") return "GET, HEAD, POST, PUT";
+  if (path.startsWith("/members/")) return path.includes("/", 9) ? "POST" : "POST, DELETE";
   if (path === "/kv") return "GET, HEAD, PUT, POST, DELETE";
   if (!path.startsWith("/kv/")) return undefined;
   return path.includes("/", 4) ? "POST" : "GET, HEAD, PUT, POST, DELETE";

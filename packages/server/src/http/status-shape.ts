@@ -6,6 +6,7 @@
  */
 import type { FollowerStatus, ReplicaStatus } from "quorate";
 import type { StoreSize } from "../store/command.ts";
+import { changePage } from "./members-shape.ts";
 import { VERSION } from "../version.ts";
 
 /** What the status page says beside the replica's own status. */
@@ -46,6 +47,8 @@ export function statusPage(sources: StatusSources): Record<string, unknown> {
     leader: leaderOf(replica),
     transfer: replica.transfer ?? null,
     members: membersOf(replica),
+    membership: membershipOf(replica),
+    snapshot: snapshotOf(replica),
     connections: replica.connections,
     applied: replica.applied,
     store: sources.store,
@@ -129,6 +132,18 @@ function membersOf({ configuration, followers }: ReplicaStatus): Record<string, 
 
 function stalledForMs({ storage }: ReplicaStatus): number | null {
   return storage.stalledForMs ?? null;
+}
+
+/** What `/members` says beside the members. */
+function membershipOf({ membership }: ReplicaStatus): Record<string, unknown> {
+  const { version, quorum, tolerates, change } = membership;
+  return { version, quorum, tolerates, change: changePage(change) };
+}
+
+/** The newest snapshot, and what is being done with one. */
+function snapshotOf({ snapshot }: ReplicaStatus): Record<string, unknown> {
+  const { taking, restoring, ...rest } = snapshot;
+  return { ...rest, taking: taking ?? null, restoring: restoring ?? null };
 }
 
 function failureOf(error: Error & { readonly code: string }): Record<string, string> {
