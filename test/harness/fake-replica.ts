@@ -54,6 +54,8 @@ export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
     },
     configurationIndex: 1,
     membership: { version: 1, members: [], quorum: 2, tolerates: 1, change: undefined },
+    machineVersion: 1,
+    machineVersionKnown: 1,
     followers: [],
     connections: [],
     snapshot: {

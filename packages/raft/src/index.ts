@@ -64,6 +64,7 @@ export type {
   TransferProgress,
   WhileLeaderOptions,
 } from "./runtime/replica.ts";
+export type { Change, ChangesOptions } from "./runtime/changes.ts";
 export type { Applied, Codec, ResultOf, Returns, StateMachine } from "./machine/state-machine.ts";
 export { jsonCodec } from "./machine/json-codec.ts";
 export { readBytes, readJson } from "./machine/read-json.ts";

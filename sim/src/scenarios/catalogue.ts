@@ -15,7 +15,9 @@ import { scenarios as lateAnswers } from "./late-answers.ts";
 import { scenarios as logRecovery } from "./log-recovery.ts";
 import { scenarios as lostQuorum } from "./lost-quorum.ts";
 import { scenarios as stability } from "./stability.ts";
+import { scenarios as sessions } from "./sessions.ts";
 import { scenarios as transfer } from "./transfer.ts";
+import { scenarios as versions } from "./versions.ts";
 
 /** All scenarios, in the order of their files. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -23,7 +25,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ...logRecovery,
   ...lostQuorum,
   ...stability,
+  ...sessions,
   ...transfer,
+  ...versions,
   ...votes,
   ...commit,
   ...replication,

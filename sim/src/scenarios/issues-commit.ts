@@ -107,41 +107,43 @@ async function twoOfFive(): Promise<void> {
 async function staleAcknowledgement(): Promise<void> {
   const d = await Director.begin({ members: 5 });
   const [n1, n2, n5] = [d.of("n1"), d.of("n2"), d.of("n5")];
-  // n1 leads term 2 and brings entries 3 to 5 to n2 alone. What n2 answers is held up.
+  // n1 leads term 2 and brings entries 5 to 7 to n2 alone. What n2 answers is held up.
   await d.elect("n1");
+  await d.open("n1");
   const toOthers = d.lose(
     (from, to, { type }) => from === "n1" && to !== "n2" && type === "append-entries",
   );
   const answers = d.hold(
     (from, _to, message) =>
-      from === "n2" && message.type === "append-entries-response" && message.index > 2,
+      from === "n2" && message.type === "append-entries-response" && message.index > 4,
   );
   for (const value of ["|a", "|b", "|c"]) {
     d.append("n1", "x", value);
     await d.ms(2);
   }
-  await d.until(() => n2.durable.log.lastIndex === 5, "n2 has entries 3 to 5");
+  await d.until(() => n2.durable.log.lastIndex === 7, "n2 has entries 5 to 7");
   answers.end();
   toOthers.end();
-  // n3 leads term 3 without n1. Its entry 3 ends 3 to 5, on n2 and then on n1.
+  // n3 leads term 3 without n1. Its entry 5 ends 5 to 7, on n2 and then on n1.
   d.isolate("n1");
   await d.elect("n3");
   d.rejoin("n1");
   const isReplaced = (): boolean =>
-    [n1, n2].every(({ durable }) => durable.log.lastIndex === 3 && durable.log.lastTerm === 3);
+    [n1, n2].every(({ durable }) => durable.log.lastIndex === 5 && durable.log.lastTerm === 3);
   await d.until(isReplaced, "n1 and n2 have what n3 has");
-  // n1 leads once more, and brings entry 5 to n5 alone.
+  // n1 leads once more, and brings entry 7 to n5 alone.
   d.kill("n3");
-  await d.elect("n1");
   const toFour = d.lose(
     (from, to, { type }) => from === "n1" && to !== "n5" && type === "append-entries",
   );
+  await d.electOnly("n1");
   const write = d.put("n1", "x", "|d");
-  await d.until(() => n5.durable.log.lastIndex === 5, "n5 has entry 5");
-  // Now the answers of term 2 come: n2 has entry 5, they say. It was another one, and is gone.
+  // The writes of term 2 come again as well: which of them is entry 7 does not matter.
+  await d.until(() => n5.durable.log.lastIndex >= 7, "n5 has entry 7");
+  // Now the answers of term 2 come: n2 has entry 7, they say. It was another one, and is gone.
   d.expect(answers.release() > 0, "n2 had answered");
   await d.ms(20);
-  d.expect(write.outcome === "open", "the write is on two of five and not done");
+  d.expect(n1.core!.commit < 7, "entry 7 is on two of five and not committed");
   toFour.end();
   await d.done(write);
   await d.end();

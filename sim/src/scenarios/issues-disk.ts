@@ -169,6 +169,7 @@ async function failedWrite(): Promise<void> {
   const d = await Director.begin({ members: 1 });
   for (let round = 0; round < 4; round++) {
     await d.elect("n1");
+    await d.open("n1");
     await d.ms(300);
     // The medium does not take a write. The kernel reports it once and calls the pages clean.
     d.failNext("n1", "write");
@@ -224,23 +225,24 @@ async function killedWhileStarting(): Promise<void> {
 async function shorterLog(): Promise<void> {
   const d = await Director.begin();
   const n1 = d.of("n1");
-  // n1 has entries 3 to 6, which nobody else gets.
+  // n1 has entries 5 to 8, which nobody else gets.
   await d.elect("n1");
+  await d.open("n1");
   const toNobody = d.lose((from, _to, { type }) => from === "n1" && type === "append-entries");
   for (const value of ["|a", "|b", "|c", "|d"]) {
     d.append("n1", "x", value);
     await d.ms(2);
   }
-  await d.until(() => n1.durable.log.lastIndex === 6, "n1 has entries 3 to 6");
+  await d.until(() => n1.durable.log.lastIndex === 8, "n1 has entries 5 to 8");
   d.isolate("n1");
   toNobody.end();
-  // n2 leads, with one entry 3. That ends 3 to 6 on n1.
+  // n2 leads, with one entry 5. That ends 5 to 8 on n1.
   await d.elect("n2");
   d.rejoin("n1");
   await d.until(() => n1.durable.log.lastTerm === 3, "n1 has what n2 has");
   // There the end of the log was found where it had been before, and the node panicked.
   d.power("n1");
   await d.start("n1");
-  d.expect(n1.core?.log.lastIndex === 3, "the log of n1 ends at 3");
+  d.expect(n1.core?.log.lastIndex === 5, "the log of n1 ends at 5");
   await d.end();
 }

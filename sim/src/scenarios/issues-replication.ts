@@ -57,10 +57,10 @@ async function lateAppend(): Promise<void> {
   await d.elect("n1");
   d.isolate("n3");
   await d.done(d.put("n1", "x", "one"));
-  await d.until(() => n2.core?.commit === 3, "n2 knows that entry 3 is committed");
-  // From now on n2 is not told what is committed. The message with entry 4 is held up in the
-  // network; n1 sends it anew, with entry 5.
-  d.lose((_from, to, message) => to === "n2" && message.type === "heartbeat" && message.commit > 3);
+  await d.until(() => n2.core?.commit === 4, "n2 knows that entry 4 is committed");
+  // From now on n2 is not told what is committed. The message with entry 5 is held up in the
+  // network; n1 sends it anew, with entry 6.
+  d.lose((_from, to, message) => to === "n2" && message.type === "heartbeat" && message.commit > 4);
   const late = d.holdFirst(
     (_from, to, message) =>
       to === "n2" && message.type === "append-entries" && message.batches.length > 0,
@@ -70,11 +70,11 @@ async function lateAppend(): Promise<void> {
   const three = d.put("n1", "x", "three");
   await d.done(two);
   await d.done(three);
-  // Now entry 4 arrives once more. There everything behind the entry before it was deleted first:
-  // entry 5, which only n1 and n2 have and which the client was told is kept.
+  // Now entry 5 arrives once more. There everything behind the entry before it was deleted first:
+  // entry 6, which only n1 and n2 have and which the client was told is kept.
   d.expect(late.release() === 1, "a message was held up");
   await d.ms(10);
-  d.expect(n2.durable.log.lastIndex === 5, "n2 still has entry 5");
+  d.expect(n2.durable.log.lastIndex === 6, "n2 still has entry 6");
   d.power("n1");
   d.rejoin("n3");
   await d.until(() => d.leader("n2", "n3") !== undefined, "one of n2 and n3 leads");
@@ -99,14 +99,15 @@ async function unreadableLog(): Promise<void> {
 async function staleCache(): Promise<void> {
   const d = await Director.begin();
   const n1 = d.of("n1");
-  // n1 has entries 3 to 7 in memory and on disk, which nobody else gets.
+  // n1 has entries 5 to 9 in memory and on disk, which nobody else gets.
   await d.elect("n1");
+  await d.open("n1");
   const toNobody = d.lose((from, _to, { type }) => from === "n1" && type === "append-entries");
   for (const value of ["|a", "|b", "|c", "|d", "|e"]) {
     d.append("n1", "x", value);
     await d.ms(2);
   }
-  await d.until(() => n1.durable.log.lastIndex === 7, "n1 has entries 3 to 7");
+  await d.until(() => n1.durable.log.lastIndex === 9, "n1 has entries 5 to 9");
   d.isolate("n1");
   toNobody.end();
   // n2 leads and fills the same places differently.

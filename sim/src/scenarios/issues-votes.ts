@@ -110,10 +110,11 @@ async function forgottenVote(): Promise<void> {
 async function incomparableLogs(): Promise<void> {
   const d = await Director.begin();
   await d.elect("n1");
+  await d.open("n1");
   // n1 writes what nobody gets: its log is the longest one.
   const toNobody = d.lose((from, _to, { type }) => from === "n1" && type === "append-entries");
   const writes = ["|a", "|b", "|c"].map((value) => d.append("n1", "x", value));
-  await d.until(() => d.of("n1").durable.log.lastIndex >= 5, "n1 has three entries more");
+  await d.until(() => d.of("n1").durable.log.lastIndex >= 7, "n1 has three entries more");
   d.power("n1");
   for (const write of writes) await d.ended(write);
   toNobody.end();

@@ -138,6 +138,8 @@ async function untilTheWrite(): Promise<{ readonly d: Director }> {
   const d = await Director.begin({ members: 1 });
   const n1 = d.of("n1");
   await d.elect("n1");
+  await d.open("n1");
+  await d.ms(2);
   // While one write is under way, two turns bring one record each: the next write has both.
   d.put("n1", "x", "|before");
   await d.us(100);

@@ -5,8 +5,10 @@
  *     0  u8   1 = open, 2 = close
  *     1  u32  open: timeout of the session, in ms, 1 at least; close: 0
  *
- * An opened session has the index of its entry as its id, and the head of that entry names none. A
- * close names in its head the session that it closes.
+ * An opened session has the index of its entry as its id. The head of that entry names no session,
+ * and has as its sequence a number by which the one who opens it knows its own entry again: so a
+ * lost answer does not keep a session from being used. A close names in its head the session that
+ * it closes.
  */
 import { readU32, writeU32 } from "../util/bytes.ts";
 

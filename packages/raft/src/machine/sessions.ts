@@ -168,6 +168,20 @@ export class Sessions {
     if (this.#bytes > this.#bounds.resultBytesMax) this.#strip();
   }
 
+  /**
+   * What is known of a command, without an entry of it: `done` has its result in {@link result}.
+   */
+  lookUp(id: number, sequence: number): "done" | "lost" | "open" | "dropped" | "expired" {
+    const session = this.#byId.get(id);
+    if (session === undefined) return "expired";
+    if (sequence < session.lowest) return "dropped";
+    const at = session.head + sequence - session.lowest;
+    const found = at < session.slots.length ? session.slots[at] : VACANT;
+    if (found === VACANT) return "open";
+    this.#found = found;
+    return found === LOST ? "lost" : "done";
+  }
+
   /** Whether the result of the command that was judged `duplicate` last is gone. */
   get isLost(): boolean {
     return this.#found === LOST;

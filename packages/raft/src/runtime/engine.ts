@@ -212,6 +212,7 @@ function assemble(from: {
       ports,
       options,
       store: { identityFile: dataDir.identityFile, log, group: GROUP, checksum },
+      machineVersion: machine.version,
       emit: (event) => {
         observers.emit(event);
         host.wake();

@@ -174,6 +174,7 @@ describe("members that do not belong together", () => {
       formation: digestOfList(THREE, nodeDigest),
       mode: "member",
       configurationIndex: 0,
+      machineVersion: 1,
     } as const;
     await transport.listen({
       hello: () => hello,

@@ -7,8 +7,9 @@
  *
  * What an end means: an answer `not-leader`, `overloaded` or `expired` says that nothing was
  * appended, so the writes are gathered again while their deadlines allow. No answer says nothing:
- * once the connection or the leader that was asked is lost, the answer gets a little more time (it
- * travels over another connection and may be on its way), and then the outcome is unknown.
+ * it is waited for a while, only for a moment once the connection or the leader that was asked is
+ * lost, and then the writes are repeated, since their session sees to it that they happen once. An
+ * answer that comes after that is not heard any more.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { WriteCall } from "./calls.ts";
@@ -17,8 +18,8 @@ import type { WriteCall } from "./calls.ts";
 export interface ForwardRequest {
   readonly to: MemberId;
   readonly calls: readonly WriteCall[];
-  /** Since when an answer is unlikely; undefined while it may well come. */
-  lostAtMs: number | undefined;
+  /** Until when an answer is waited for. */
+  dueMs: number;
 }
 
 /** The forwards of one group that wait for their answer. */
@@ -42,9 +43,14 @@ export class Forwarding {
     return this.#lastRequest + 1;
   }
 
-  sent(to: MemberId, calls: readonly WriteCall[]): void {
+  /** A number for a request whose answer nobody waits for. */
+  takeNumber(): number {
+    return ++this.#lastRequest;
+  }
+
+  sent(to: MemberId, calls: readonly WriteCall[], dueMs: number): void {
     for (const call of calls) call.stage = "sent";
-    this.#requests.set(++this.#lastRequest, { to, calls, lostAtMs: undefined });
+    this.#requests.set(++this.#lastRequest, { to, calls, dueMs });
   }
 
   /** Takes the request out that `from` answers; undefined for an answer that nobody waits for. */
@@ -55,39 +61,30 @@ export class Forwarding {
     return found;
   }
 
-  /** The way to `peer` was lost, or it no longer leads. */
-  lost(peer: MemberId, nowMs: number): void {
+  /** The way to `peer` was lost: an answer is unlikely, and waited for until `dueMs` at most. */
+  lost(peer: MemberId, dueMs: number): void {
     for (const request of this.#requests.values()) {
-      if (request.to === peer) request.lostAtMs ??= nowMs;
+      if (request.to === peer && dueMs < request.dueMs) request.dueMs = dueMs;
     }
   }
 
-  /** Everything sent to others than `leader` is unlikely to be answered. */
-  leaderChanged(leader: MemberId | undefined, nowMs: number): void {
+  /** The same for everything that was sent to others than `leader`. */
+  leaderChanged(leader: MemberId | undefined, dueMs: number): void {
     for (const request of this.#requests.values()) {
-      if (request.to !== leader) request.lostAtMs ??= nowMs;
+      if (request.to !== leader && dueMs < request.dueMs) request.dueMs = dueMs;
     }
   }
 
-  /** Takes out what was lost before `beforeMs`, and what nobody waits for any more. */
-  takeLost(beforeMs: number): WriteCall[] {
+  /** Takes out what was waited for long enough, and what nobody waits for any more. */
+  takeLost(nowMs: number): WriteCall[] {
     const calls: WriteCall[] = [];
     for (const [number, request] of this.#requests) {
-      const isLost = request.lostAtMs !== undefined && request.lostAtMs <= beforeMs;
+      const isLost = request.dueMs <= nowMs;
       const pending = request.calls.filter((call) => !call.settled);
       if (isLost) calls.push(...pending);
       if (isLost || pending.length === 0) this.#requests.delete(number);
     }
     return calls;
-  }
-
-  /** When the oldest loss happened; undefined where nothing is lost. */
-  get oldestLossMs(): number | undefined {
-    let oldest: number | undefined;
-    for (const { lostAtMs } of this.#requests.values()) {
-      if (lostAtMs !== undefined && (oldest === undefined || lostAtMs < oldest)) oldest = lostAtMs;
-    }
-    return oldest;
   }
 
   /**

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import { Calls, WriteCall } from "./calls.ts";
 import { Gathered } from "./gathered.ts";
+import { OwnSession } from "./own-session.ts";
+
+const session = new OwnSession(1);
 
 function callOf(calls: Calls, deadlineMs: number, ends: string[]): WriteCall {
   const start = {
@@ -20,7 +23,7 @@ test("calls that have ended are forgotten, even while nothing is ever taken", ()
   const ends: string[] = [];
   for (let nowMs = 0; nowMs < 5_000; nowMs++) {
     gathered.add(callOf(calls, nowMs + 20, ends));
-    const batch = gathered.nextBatch(nowMs);
+    const batch = gathered.nextBatch(nowMs, session);
     expect(batch?.calls.length).toBeLessThanOrEqual(20);
     expect(gathered.length).toBeLessThan(100);
   }
@@ -38,7 +41,7 @@ test("an ended call is asked for no second error", () => {
     return error;
   };
   for (const call of [dead, live]) gathered.add(call);
-  for (let nowMs = 10; nowMs < 20; nowMs++) gathered.nextBatch(nowMs);
+  for (let nowMs = 10; nowMs < 20; nowMs++) gathered.nextBatch(nowMs, session);
   expect(errors).toBe(1);
 });
 
@@ -47,11 +50,28 @@ test("what is left keeps its order, and is taken behind what was forgotten", () 
   const calls = new Calls();
   const all = [1, 100, 1, 1, 100, 1].map((deadlineMs) => callOf(calls, deadlineMs, []));
   for (const call of all) gathered.add(call);
-  const batch = gathered.nextBatch(50)!;
+  const batch = gathered.nextBatch(50, session)!;
   expect(batch.calls).toEqual([all[1], all[4]]);
   expect(gathered.length).toBe(2);
   const last = callOf(calls, 100, []);
   gathered.add(last);
   gathered.taken(batch);
   expect([...gathered.pending()]).toEqual([last]);
+});
+
+test("beyond the window of the session writes wait, until its oldest have ended", () => {
+  const gathered = new Gathered(10_000);
+  const calls = new Calls();
+  const narrow = new OwnSession(7, 3);
+  const all = Array.from({ length: 5 }, () => callOf(calls, 100, []));
+  for (const call of all) gathered.add(call);
+  const first = gathered.nextBatch(1, narrow)!;
+  expect(first.calls).toEqual(all.slice(0, 3));
+  gathered.taken(first);
+  all[1]!.resolve(0);
+  expect(gathered.nextBatch(2, narrow)).toBeUndefined();
+  expect(gathered.length).toBe(2);
+  all[0]!.resolve(0);
+  expect(gathered.nextBatch(3, narrow)!.calls.map(({ sequence }) => sequence)).toEqual([4, 5]);
+  expect(narrow.lowest).toBe(3);
 });

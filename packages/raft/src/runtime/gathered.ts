@@ -4,10 +4,13 @@
  *
  * Packing is done when a batch leaves and not when a write arrives: what was aborted or has expired
  * in between then simply is not packed, and a write that must be proposed again is packed again.
+ * So a write gets its place in the session when it is first packed, and keeps it from then on.
  */
 import { EntryKind, packedSize, packEntry } from "../core/entry.ts";
 import type { EntryFields, PackedEntries } from "../core/entry.ts";
+import { unknownOutcome } from "./calls.ts";
 import type { WriteCall } from "./calls.ts";
+import type { OwnSession } from "./own-session.ts";
 
 /** The same commands twice: as packed entries, and as those who wait for them. */
 export interface Batch {
@@ -38,31 +41,39 @@ export class Gathered {
   }
 
   /**
-   * Packs the next batch without taking it: undefined where nothing is left. What is past its
-   * deadline ends here, while it is certain that it was not done.
+   * Packs the next batch without taking it: undefined where nothing is left, or where the session
+   * has no room. What is past its deadline ends here, while it is known what that means.
    */
-  nextBatch(nowMs: number): Batch | undefined {
+  nextBatch(nowMs: number, session: OwnSession): Batch | undefined {
     const calls: WriteCall[] = [];
+    let isFull = false;
     let bytes = 0;
     let ended = 0;
     for (let at = this.#head; at < this.#queue.length; at++) {
       const call = this.#queue[at]!;
       if (!call.settled && call.deadlineMs <= nowMs) call.reject(call.timeoutError());
+      if (!call.settled && call.session !== session.id) leaveSession(call);
       if (call.settled) {
         ended++;
         continue;
       }
       const size = packedSize(call.payload.length);
       if (calls.length > 0 && bytes + size > this.#batchBytesMax) break;
+      isFull = call.session === 0 && !session.hasRoom;
+      if (isFull) break;
+      if (call.session === 0) session.admit(call);
       calls.push(call);
       bytes += size;
     }
     if (calls.length === 0) {
+      if (isFull) return undefined;
       this.#queue = [];
       this.#head = 0;
       return undefined;
     }
     if (ended > calls.length) this.#forgetEnded();
+    ENTRY.session = session.id;
+    ENTRY.lowestUnanswered = session.lowest;
     return { entries: this.#pack(calls, bytes), calls };
   }
 
@@ -96,6 +107,7 @@ export class Gathered {
     let at = 0;
     for (const call of calls) {
       ENTRY.payload = call.payload;
+      ENTRY.sequence = call.sequence;
       at = packEntry(buffer, at, ENTRY);
     }
     return { bytes: buffer.subarray(0, at), count: calls.length };
@@ -109,8 +121,23 @@ export class Gathered {
   }
 }
 
+/**
+ * A write of a session that is gone. It may have another one only where it is certain that it was
+ * not done under the old one: a session knows nothing of what another one did.
+ */
+function leaveSession(call: WriteCall): void {
+  if (call.doubts > 0) {
+    call.reject(unknownOutcome("the session expired while the write was being repeated"));
+  }
+  call.session = 0;
+  call.sequence = 0;
+}
+
 /** One object for all entries: packing must not allocate per command. */
-const ENTRY: { kind: EntryFields["kind"]; payload: Uint8Array } = {
+const ENTRY: { -readonly [K in keyof EntryFields]: EntryFields[K] } = {
   kind: EntryKind.command,
   payload: new Uint8Array(0),
+  session: 0,
+  sequence: 0,
+  lowestUnanswered: 0,
 };

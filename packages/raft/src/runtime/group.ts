@@ -18,22 +18,23 @@ import type { RaftInputs, RaftStatus, RecoveredGroup } from "../core/contract.ts
 import type { CoreEvent, Output } from "../core/output.ts";
 import type { LogStatus, LogWrite } from "../log/log.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
-import { InvariantViolation } from "../util/assert.ts";
-import { QuorateError, messageOf } from "../util/error.ts";
+import { QuorateError } from "../util/error.ts";
 import { Applier } from "./applier.ts";
 import { Belonging } from "./belonging.ts";
 import { Calls } from "./calls.ts";
 import type { LeaderCall, ReadCall, TransferCall, WriteCall } from "./calls.ts";
+import { Changes } from "./changes.ts";
 import type { MemberCall } from "./member-call.ts";
 import { Departure } from "./departure.ts";
 import type { GroupContext } from "./group-context.ts";
-import { GroupStopped, InputTrace } from "./input-trace.ts";
+import { failureOf, InputTrace } from "./input-trace.ts";
 import { Joins } from "./joins.ts";
 import { LIMITS } from "./limits.ts";
 import { Loads } from "./loads.ts";
 import { Outbox } from "./outbox.ts";
 import { Reads } from "./reads.ts";
 import { Snapshots } from "./snapshots.ts";
+import { Versions } from "./versions.ts";
 import { Wishes } from "./wishes.ts";
 import { Writes } from "./writes.ts";
 
@@ -50,6 +51,8 @@ interface Engine {
 /** The state of one group. */
 export class Group {
   readonly calls: Calls = new Calls();
+  readonly changes: Changes;
+  readonly versions: Versions;
   readonly snapshots: Snapshots;
   readonly #context: GroupContext;
   readonly #writes: Writes;
@@ -101,11 +104,19 @@ export class Group {
       store: context.snapshots.store,
       calls: this.calls,
       clusterId: () => context.clusterId(),
-      restored: (index, term) => this.#writes.skipped(index, term),
+      restored: (index, term, { sessions }) => this.#writes.restored(index, term, sessions),
       failed: (error) => this.failWith(error),
       wake: () => context.wake(),
     });
     this.#belonging = new Belonging(context);
+    this.versions = new Versions({ id: context.id, own: context.machine.version });
+    this.changes = new Changes({
+      log: context.log,
+      group: context.number,
+      engine: () => this.#engine,
+      state: () => this.#state,
+      refusal: () => this.refusal(),
+    });
     this.#loads = new Loads({
       log: context.log,
       group: context.number,
@@ -123,6 +134,8 @@ export class Group {
       id: context.id,
       nonce: context.startNonce,
       electionTimeoutMs,
+      calls: this.calls,
+      sessionTimeoutMs: context.options.sessionTimeoutMs,
       // A batch must fit into a segment, whatever else is in it.
       batchBytesMax: Math.min(LIMITS.batchBytesMax, context.options.segmentBytes / 4),
       forwardBytesMax: context.options.segmentBytes / 2,
@@ -157,6 +170,11 @@ export class Group {
     return this.#leadingTerm;
   }
 
+  /** The version of the machine that is in force, as of what is applied here. */
+  get machineVersion(): number {
+    return this.#engine?.applier.state.machineVersion ?? 1;
+  }
+
   /** When the next turn is needed at the latest. */
   get nextDeadlineMs(): number {
     return Math.min(
@@ -186,7 +204,7 @@ export class Group {
       machine: this.#context.machine,
       load: (from, to, bytesMax) => this.#loads.forApplier(from, to, bytesMax),
       termStarts: (term) => this.#writes.termApplied(term),
-      applied: ({ index, term, value }) => this.#writes.applied(index, term, value),
+      applied: (entry) => this.#writes.applied(entry),
       slow: (index, elapsedMs) => observers.emit({ type: "slow-apply", index, elapsedMs }),
     });
     const outbox = new Outbox(number, ({ to, message }) => {
@@ -321,6 +339,7 @@ export class Group {
     this.#writes.dispatch(nowMs, engine.core, this.#leader);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
     this.#wishes.dispatch(nowMs, engine.core, this.#leader);
+    this.versions.dispatch(nowMs, engine.core, this.#leadingTerm, this.machineVersion);
     this.#joins.dispatch(nowMs, engine.core, this.#leader);
     const byRound = this.#reads.ask(nowMs, engine.core, false);
     if (byRound !== undefined) this.#trace.record(nowMs, "read-index", byRound);
@@ -369,9 +388,10 @@ export class Group {
       const nowMs = this.#context.clock.nowMs();
       core.applied(nowMs, applier.applied);
       this.snapshots.applied(nowMs);
+      this.changes.advanced(applier.applied);
     }
     if (!this.snapshots.isRestoring) this.#reads.serve(applier.applied);
-    if (this.#writes.hasRuledOut) this.#context.wake();
+    if (this.#writes.needsTurn) this.#context.wake();
     // What has just been answered may have been what the departure waited for.
     if (this.#departure !== undefined && waitingBefore > this.calls.waiting) this.#context.wake();
     const removal = this.#belonging.removalAt(applier.applied);
@@ -397,7 +417,7 @@ export class Group {
   /** Something went wrong in this group that it cannot go on from. */
   failWith(error: unknown): void {
     if (this.#state !== "forming" && this.#state !== "running") return;
-    const failure = this.#failureOf(error);
+    const failure = failureOf(error, `group ${this.number} of ${this.#context.id}`, this.#trace);
     this.#endAllWith(failure, "failed");
     this.#context.observers.emit({ type: "failed", error: failure });
   }
@@ -494,6 +514,7 @@ export class Group {
       this.#committed = event;
       this.#context.committed(event);
     }
+    if (event.type === "configuration" || event.type === "ready") this.versions.changed();
     if (event.type === "peer-denied") {
       const { peer, index, term } = event;
       this.#context.transport.send(peer, this.number, { type: "rolled-back", term, index });
@@ -537,7 +558,7 @@ export class Group {
   /** What no input brings about. */
   #care(nowMs: number): void {
     this.#careAtMs = Number.POSITIVE_INFINITY;
-    this.#writes.endLostForwards(nowMs);
+    this.#writes.repeatLost(nowMs);
     if (this.#writes.hasForwards) this.#careSoon(nowMs);
     if (this.#leader !== undefined) return;
     this.#writes.endLeaderless(nowMs, this.#limitOf);
@@ -549,16 +570,6 @@ export class Group {
   #careSoon(nowMs: number): void {
     const atMs = nowMs + this.#context.options.electionTimeoutMs / 16;
     if (atMs < this.#careAtMs) this.#careAtMs = atMs;
-  }
-
-  #failureOf(error: unknown): QuorateError {
-    if (QuorateError.is(error)) return error;
-    const inputs = this.#trace.list();
-    const what = error instanceof InvariantViolation ? "an invariant was violated" : "it threw";
-    const message = `group ${this.number} of ${this.#context.id}: ${what}: ${messageOf(error)}`;
-    return new QuorateError("REPLICA_FAILED", message, {
-      cause: new GroupStopped(message, inputs, error),
-    });
   }
 
   #stop(state: "failed" | "removed" | "closed"): void {
@@ -575,6 +586,7 @@ export class Group {
     this.#departure?.end();
     this.#loads.clear();
     this.snapshots.stop();
+    this.changes.ended();
     this.#careAtMs = Number.POSITIVE_INFINITY;
   }
 }

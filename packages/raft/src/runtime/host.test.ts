@@ -51,6 +51,7 @@ function fakeGroup(number: number): FakeGroup {
       did("apply");
       return false;
     },
+    versions: { knows: () => {} },
     connected: () => {},
     disconnected: (_nowMs: number, peer: string) => did(`lost ${peer}`),
     failWith: (error: unknown) => {

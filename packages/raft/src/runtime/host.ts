@@ -141,6 +141,8 @@ export class Host implements TransportHandler {
   connected(peer: MemberId, remote: Hello): void {
     this.#parts.observers.emit({ type: "peer-connected", peer, address: remote.address });
     this.#who().connected(peer, remote);
+    // At once, and in the order in which it happened: it is only remembered.
+    for (const group of this.#groups.values()) group.versions.knows(peer, remote.machineVersion);
     this.#found.push(peer);
     this.wake();
   }
@@ -148,6 +150,7 @@ export class Host implements TransportHandler {
   disconnected(peer: MemberId, reason: string): void {
     this.#parts.observers.emit({ type: "peer-disconnected", peer, reason });
     this.#who().disconnected(peer);
+    for (const group of this.#groups.values()) group.versions.knows(peer, undefined);
     this.#lost.push(peer);
     this.wake();
   }

@@ -3,7 +3,8 @@
  * most of what one wants to know. Kept as plain numbers in a ring, so that recording costs a few
  * assignments and holds on to no batch.
  */
-import { unreachable } from "../util/assert.ts";
+import { InvariantViolation, unreachable } from "../util/assert.ts";
+import { messageOf, QuorateError } from "../util/error.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { LIMITS } from "./limits.ts";
 
@@ -19,6 +20,16 @@ export class GroupStopped extends Error {
     super(message, { cause });
     this.lastInputs = lastInputs;
   }
+}
+
+/** The error with which `who` stops: one of ours as it is, any other one with the newest inputs. */
+export function failureOf(error: unknown, who: string, trace: InputTrace): QuorateError {
+  if (QuorateError.is(error)) return error;
+  const what = error instanceof InvariantViolation ? "an invariant was violated" : "it threw";
+  const message = `${who}: ${what}: ${messageOf(error)}`;
+  return new QuorateError("REPLICA_FAILED", message, {
+    cause: new GroupStopped(message, trace.list(), error),
+  });
 }
 
 /** The ring. */

@@ -197,6 +197,7 @@ describe("closing", () => {
   test("is bounded where nobody can take over", async () => {
     const world = new World();
     const { all, leader, followers } = await world.served(3);
+    await world.until(leader.node.write(add()));
     world.isolate(leader.node.id, all);
     const write = errorOf(leader.node.write(add()));
     const closing = await world.timed(leader.node.close());
@@ -216,6 +217,7 @@ describe("closing", () => {
   test("can be hurried", async () => {
     const world = new World();
     const { leader, followers } = await world.served(3);
+    await world.until(leader.node.write(add()));
     leader.transport.dropWhen(() => true);
     const write = errorOf(leader.node.write(add()));
     const closing = leader.node.close();

@@ -17,6 +17,8 @@ export const LIMITS = {
   /** Calls that wait, per member. */
   pendingWritesMax: 131_072,
   pendingReadsMax: 131_072,
+  /** Feeds of changes that are open at a time. */
+  changeFeedsMax: 1_024,
   /** Commands gathered for the next turn, or on their way to the leader. */
   gatheredBytesMax: 33_554_432, // 32 MiB
   /** Received and not stepped yet, all peers together; beyond, sockets are paused. */

@@ -28,6 +28,7 @@ export interface EngineOptions {
   readonly electionTimeoutMs: number;
   readonly heartbeatIntervalMs: number;
   readonly callTimeoutMs: number;
+  readonly sessionTimeoutMs: number;
   readonly leaseReads: boolean;
   readonly clockDriftBoundPpm: number;
   readonly segmentBytes: number;
@@ -37,6 +38,8 @@ export interface EngineOptions {
 
 const MIB = 1_048_576;
 const TIB = MIB * MIB;
+const VERSION_MAX = 2 ** 31 - 1;
+const HOUR_MS = 3_600_000;
 /** The longest timeout that a timer of the host can be set to. */
 export const TIMEOUT_MAX_MS: number = 2 ** 31 - 1;
 const MEMBERS_MAX = 255;
@@ -61,6 +64,8 @@ export function resolveOptions<C, Q>(options: ReplicaOptions<C, Q>): EngineOptio
   }
   const machine = options.machine as unknown;
   if (typeof machine !== "object" || machine === null) throw invalid("machine is missing");
+  const bounds = { min: 1, max: VERSION_MAX };
+  bounded((machine as { version?: number }).version ?? 1, "machine.version", bounds);
   return {
     id,
     listen: options.listen,
@@ -109,6 +114,11 @@ export function readTermsOf(options: ReadOptions | undefined): ReadTerms {
   return { consistency, maxStalenessMs: bounded(given, "maxStalenessMs", bounds) };
 }
 
+/** Throws OPTION_INVALID where this can be no index to begin at. */
+export function checkFrom(from: number | undefined): void {
+  if (from !== undefined) bounded(from, "from", { min: 1, max: Number.MAX_SAFE_INTEGER });
+}
+
 /** Throws OPTION_INVALID where this can be no member. */
 export function checkTarget(target: MemberId | undefined): void {
   if (target !== undefined) checkId(target, "target");
@@ -119,6 +129,7 @@ type Numbers = Pick<
   | "electionTimeoutMs"
   | "heartbeatIntervalMs"
   | "callTimeoutMs"
+  | "sessionTimeoutMs"
   | "clockDriftBoundPpm"
   | "segmentBytes"
   | "commandBytesMax"
@@ -136,6 +147,10 @@ function numbers<C, Q>(options: ReplicaOptions<C, Q>): Numbers {
   );
   const callTimeoutMs = bounded(options.callTimeoutMs ?? 5_000, "callTimeoutMs", {
     min: 1,
+    max: TIMEOUT_MAX_MS,
+  });
+  const sessionTimeoutMs = bounded(options.sessionTimeoutMs ?? HOUR_MS, "sessionTimeoutMs", {
+    min: 1_000,
     max: TIMEOUT_MAX_MS,
   });
   const clockDriftBoundPpm = bounded(options.clockDriftBoundPpm ?? 10_000, "clockDriftBoundPpm", {
@@ -158,6 +173,7 @@ function numbers<C, Q>(options: ReplicaOptions<C, Q>): Numbers {
     electionTimeoutMs,
     heartbeatIntervalMs,
     callTimeoutMs,
+    sessionTimeoutMs,
     clockDriftBoundPpm,
     segmentBytes,
     commandBytesMax,

@@ -68,6 +68,8 @@ export interface PeeringContext {
   readonly ports: EnginePorts;
   readonly options: EngineOptions;
   readonly store: FormingStore;
+  /** The highest version that our state machine knows. */
+  readonly machineVersion: number;
   emit(event: HostEvent): void;
   /** The member is part of a cluster now: the group may start from there. */
   formed(recovered: RecoveredGroup): void;
@@ -201,6 +203,7 @@ export class Peering implements Newcomers {
       formation: isFormed ? NO_FORMATION : (this.#formation?.listDigest ?? NO_FORMATION),
       mode: this.#mode,
       configurationIndex: this.#knownIndex,
+      machineVersion: this.#context.machineVersion,
     };
   }
 

@@ -6,6 +6,7 @@ import type { MemberId } from "../core/configuration.ts";
 import type { RequestedChange } from "../transport/peer-message.ts";
 import type { Codec, ResultOf } from "../machine/state-machine.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
+import type { Change, ChangesOptions } from "./changes.ts";
 import { LeaderCall, ReadCall, SnapshotCall, TransferCall, WriteCall } from "./calls.ts";
 import type { CallStart } from "./calls.ts";
 import type { Engine } from "./engine.ts";
@@ -14,7 +15,7 @@ import { MemberCall } from "./member-call.ts";
 import type { MemberWish } from "./member-call.ts";
 import { MembersHandle } from "./members.ts";
 import type { MemberOptions, Members, MembersPlan } from "./members.ts";
-import { checkTarget, readTermsOf, TIMEOUT_MAX_MS, timeoutOf } from "./options.ts";
+import { checkFrom, checkTarget, readTermsOf, TIMEOUT_MAX_MS, timeoutOf } from "./options.ts";
 import type {
   CallOptions,
   CloseOptions,
@@ -125,6 +126,12 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
       const index = group.status()?.applied ?? 0;
       group.snapshots.add(new SnapshotCall(group.calls, start, index));
     });
+  }
+
+  changes(options: ChangesOptions = {}): AsyncIterable<Change<Command>> {
+    checkFrom(options.from);
+    this.#checkOpen();
+    return this.#engine.group.changes.feed(this.#codec, options);
   }
 
   leader(options?: CallOptions): Promise<MemberId> {

@@ -11,6 +11,7 @@ import type { Codec, ResultOf, StateMachine } from "../machine/state-machine.ts"
 import type { ClusterId, PeerTransportStatus, RefusalReport } from "../transport/transport.ts";
 import type { QuorateError } from "../util/error.ts";
 import type { Members, MembershipStatus } from "./members.ts";
+import type { Change, ChangesOptions } from "./changes.ts";
 
 /** One member of a static list. */
 export interface StaticMember {
@@ -73,6 +74,12 @@ export interface ReplicaOptions<Command, Query> {
   readonly heartbeatIntervalMs?: number;
   /** Deadline of a call that names none, in ms. Default 5,000. */
   readonly callTimeoutMs?: number;
+  /**
+   * After so long without a write, by cluster time, the others forget which writes of this handle
+   * were done, in ms. A write that is still being repeated then ends as OUTCOME_UNKNOWN; a new one
+   * finds a new session. Members need not agree on it. Default one hour; at least 1,000.
+   */
+  readonly sessionTimeoutMs?: number;
   /**
    * Whether this member, while it leads, keeps a lease and answers reads of consistency `lease` by
    * it. Default false, since it is the one thing here that rests on clocks: a clock that goes wrong
@@ -328,6 +335,10 @@ export interface ReplicaStatus {
   readonly health: HealthSummary;
   readonly snapshot: SnapshotStatus;
   readonly recovery: RecoveryReport;
+  /** The version of the state machine that is in force, as of what is applied here. */
+  readonly machineVersion: number;
+  /** The highest version that this member's machine knows. */
+  readonly machineVersionKnown: number;
   /** Calls that wait for their end. */
   readonly pendingWrites: number;
   readonly pendingReads: number;
@@ -454,6 +465,24 @@ export interface Replica<Command, Query> extends AsyncDisposable {
 
   /** Who the members are: to change that, to plan it, and to look at it. */
   readonly members: Members;
+
+  /**
+   * Every command that had an effect, once, in the order of the log: what this member has applied,
+   * and then what it applies. Works on every member; a slow consumer holds back itself alone. To go
+   * on after a restart ask from the last `index` + 1. Ends without an error when `signal` is
+   * aborted and when the replica closes.
+   *
+   * @throws QuorateError OPTION_INVALID at once; HISTORY_COMPACTED (its `firstIndex` says from
+   * where on there is anything), OVERLOADED, REPLICA_FAILED while it is read.
+   * @example
+   * ```ts
+   * for await (const { index, command } of node.changes({ from: seen + 1, signal })) {
+   *   await mirror(command);
+   *   seen = index;
+   * }
+   * ```
+   */
+  changes(options?: ChangesOptions): AsyncIterable<Change<Command>>;
 
   /** Waits until a leader is known, and names it. */
   leader(options?: CallOptions): Promise<MemberId>;

@@ -33,6 +33,7 @@ import type { Observers } from "./observers.ts";
 import type { EngineOptions } from "./options.ts";
 import type { SnapshotStatus } from "./replica.ts";
 import { SnapshotTaker } from "./snapshot-taker.ts";
+import { checkVersion } from "./versions.ts";
 
 /** What the snapshots need of their group. */
 export interface SnapshotsHooks {
@@ -47,7 +48,7 @@ export interface SnapshotsHooks {
   readonly calls: Calls;
   clusterId(): string;
   /** Everything up to this entry came as a snapshot. */
-  restored(index: number, term: number): void;
+  restored(index: number, term: number, state: EngineState): void;
   /** The group cannot go on. */
   failed(error: unknown): void;
   /** Asks for a turn. */
@@ -286,6 +287,8 @@ export class Snapshots {
     const { store, machine } = this.#hooks;
     const reader = await store.read(id);
     try {
+      // Before the machine sees anything that it cannot understand.
+      checkVersion(EngineState.decode(reader.meta.engine).machineVersion, machine.version);
       await machine.restore(reader.chunks());
       return reader.meta;
     } catch (cause) {
@@ -307,7 +310,7 @@ export class Snapshots {
     applier.restored(index, term, EngineState.decode(meta.engine));
     this.#bytesBefore = applier.bytes;
     core.applied(nowMs, index);
-    this.#hooks.restored(index, term);
+    this.#hooks.restored(index, term, applier.state);
     const elapsedMs = nowMs - since.sinceMs;
     const { bytes } = id;
     this.#hooks.observers.emit({ type: "snapshot-restored", index, term, bytes, elapsedMs });

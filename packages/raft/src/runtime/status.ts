@@ -43,6 +43,8 @@ export function statusOf(engine: Engine): ReplicaStatus {
     health: healthOf(raft, nowMs),
     snapshot: group.snapshots.status,
     recovery: log.recovery,
+    machineVersion: group.machineVersion,
+    machineVersionKnown: group.versions.knownTo(id) ?? 1,
     pendingWrites: group.calls.writes,
     pendingReads: group.calls.reads,
     transfer:

@@ -25,9 +25,9 @@ describe("waiting for a position of the log", () => {
     const waiters = new WriteWaiters();
     const [a, b] = [call(calls), call(calls)];
     waiters.add(5, 2, [a.write, b.write]);
-    waiters.applied(5, 2, "five");
+    waiters.applied({ index: 5, term: 2, value: "five" }, true);
     expect(a.end()).toBe("five");
-    waiters.applied(6, 3, "of somebody else");
+    waiters.applied({ index: 6, term: 3, value: "of somebody else" }, true);
     expect(b.end()).toBeUndefined();
     expect(waiters.takeRuledOut()).toEqual([b.write]);
     expect(waiters.takeRuledOut()).toEqual([]);
@@ -45,11 +45,11 @@ describe("waiting for a position of the log", () => {
       old.map(({ write }) => write),
     );
     waiters.add(12, 4, [fresh.write]);
-    waiters.applied(10, 2, "ten");
+    waiters.applied({ index: 10, term: 2, value: "ten" }, true);
     waiters.termApplied(4);
     expect(waiters.takeRuledOut()).toEqual(old.slice(1).map(({ write }) => write));
-    waiters.applied(11, 4, undefined);
-    waiters.applied(12, 4, "twelve");
+    waiters.applied({ index: 11, term: 4, value: undefined }, true);
+    waiters.applied({ index: 12, term: 4, value: "twelve" }, true);
     expect(fresh.end()).toBe("twelve");
   });
 
@@ -58,7 +58,7 @@ describe("waiting for a position of the log", () => {
     const waiters = new WriteWaiters();
     const newer = call(calls);
     waiters.add(7, 5, [newer.write]);
-    waiters.applied(7, 3, "older");
+    waiters.applied({ index: 7, term: 3, value: "older" }, true);
     expect(waiters.takeRuledOut()).toEqual([newer.write]);
   });
 
@@ -68,7 +68,7 @@ describe("waiting for a position of the log", () => {
     const [a, b, c] = [call(calls), call(calls), call(calls)];
     // A leader of term 9 appended 67 to 69 and was deposed; 67 is of term 8, and 68 of term 10.
     waiters.add(67, 9, [a.write, b.write, c.write]);
-    waiters.applied(67, 8, "of somebody else");
+    waiters.applied({ index: 67, term: 8, value: "of somebody else" }, true);
     waiters.termApplied(10);
     expect(waiters.takeRuledOut()).toEqual([a.write, b.write, c.write]);
   });
@@ -104,7 +104,7 @@ describe("waiting for a position of the log", () => {
           };
           for (let index = 1; index <= 50; index++) {
             if (raises[index - 1] === 1 && term < 7) waiters.termApplied(++term);
-            waiters.applied(index, term, `${index}@${term}`);
+            waiters.applied({ index: index, term: term, value: `${index}@${term}` }, true);
             for (const write of waiters.takeRuledOut()) ruleOut(write);
             for (const [write, { index: at, term: of, end }] of model) {
               if (at !== index) continue;

@@ -2,7 +2,8 @@
  * Writes that were appended somewhere and wait for the log to say what became of them.
  *
  * A write is known by the position that its leader gave it: (index, term). When this member applies
- * that index, the term decides. The same term: it is done, and its result is the one just computed.
+ * that index, the term decides. The same term: it is done, and its result is the one just computed,
+ * unless its session judged otherwise (machine/sessions.ts).
  * Another term: the log has gone another way, and the write was certainly not done and never will
  * be (Log Matching: an index is committed once). More than that: terms never fall along a log, so
  * an applied entry of term t settles every waiter of a smaller term behind it, too.
@@ -55,16 +56,21 @@ export class WriteWaiters {
     else this.#runs.splice(at, 0, run);
   }
 
-  /** The entry (index, term) was applied, with this result. */
-  applied(index: number, term: number, value: unknown): void {
+  /**
+   * The entry (index, term) was passed. `isDone`: it had its effect, with this result; else what
+   * becomes of the write is for its session to say.
+   */
+  applied(entry: { index: number; term: number; value: unknown }, isDone: boolean): void {
+    const { index, term, value } = entry;
     for (let at = this.#head; at < this.#runs.length; at++) {
       const run = this.#runs[at]!;
       if (run.firstIndex > index) break;
       if (index > run.lastIndex) continue;
       const call = run.calls[index - run.firstIndex]!;
       run.undecidedFrom = index + 1;
-      if (run.term === term) call.resolve(value);
-      else this.#ruledOut.push(call);
+      if (run.term === term) {
+        if (isDone) call.resolve(value);
+      } else this.#ruledOut.push(call);
     }
     while (this.#head < this.#runs.length && this.#runs[this.#head]!.lastIndex <= index) {
       // Not kept here until the next compaction: thousands of ended calls would grow old with it.

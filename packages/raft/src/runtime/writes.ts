@@ -6,31 +6,54 @@
  *    │ └─────────not appended────────────┘                     │
  *    └─────────certainly not done: another term was applied────┘
  *
- * What ends a write otherwise says the truth about it: while gathered it is `not-done`; once it was
- * handed on it is `unknown`, unless the log or the answer of the asked member proves that it was
- * not appended, or never will be committed. Then it is gathered again and proposed anew while its
- * deadline allows. That is no blind repetition, which would do some writes twice: it happens only
- * after proof.
+ *         └──lost: no answer, or too late──▶ gathered, with a doubt
+ *
+ * Every attempt of a write carries the same sequence of the same session (own-session.ts), so it
+ * happens once however often it is attempted, and whichever attempt comes through: what this member
+ * applies of its own session settles the write that has the sequence. Before the first write the
+ * session has to be opened: one more round trip, once, for all writes that wait.
+ *
+ * What ends a write otherwise says the truth about it: it is `not-done` where it was never handed
+ * on, or where the log or the answer of the asked member proves of every attempt that it was not
+ * appended, or never will be committed. Else it is `unknown`. A session that has expired (its kept
+ * state is gone, on every member alike) is followed by a new one; a write moves there only where it
+ * is certain that it was not done under the old one.
+ *
+ * Messages between members may be lost and doubled. A forward that comes twice is taken once: the
+ * newest requests of each member are remembered. So an answer `not-leader` speaks of the whole
+ * request, and of an attempt there is one entry at most.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs } from "../core/contract.ts";
-import { EntryKind, ENTRY_HEAD_BYTES } from "../core/entry.ts";
+import { EntryKind, ENTRY_HEAD_BYTES, packEntries } from "../core/entry.ts";
+import { encodeSessionEntry } from "../machine/session-entry.ts";
 import { readU32 } from "../util/bytes.ts";
+import type { Sessions } from "../machine/sessions.ts";
 import type { Forward, ForwardResponse, Leaving, PeerMessage } from "../transport/peer-message.ts";
+import { assert } from "../util/assert.ts";
 import { QuorateError } from "../util/error.ts";
-import { unknownOutcome } from "./calls.ts";
-import type { WriteCall } from "./calls.ts";
+import type { AppliedEntry } from "./applier.ts";
+import { unknownOutcome, WriteCall } from "./calls.ts";
+import type { Calls } from "./calls.ts";
 import { Forwarding } from "./forwarding.ts";
 import { Gathered } from "./gathered.ts";
+import type { Batch } from "./gathered.ts";
+import { OwnSession } from "./own-session.ts";
+import { RecentRequests } from "./recent-requests.ts";
 import { WriteWaiters } from "./write-waiters.ts";
 
 const U32_MAX = 0xffff_ffff;
+/** Sessions that expired and that writes still belong to; more end those of the oldest. */
+const FORMER_MAX = 4;
 
 /** What the writes need of their group. */
 export interface WritesHooks {
   readonly id: MemberId;
   readonly nonce: number;
   readonly electionTimeoutMs: number;
+  readonly calls: Calls;
+  /** A session of this handle expires after so long without a write. */
+  readonly sessionTimeoutMs: number;
   readonly batchBytesMax: number;
   /** Another member's batch beyond this does not fit into our segments. */
   readonly forwardBytesMax: number;
@@ -42,14 +65,27 @@ export interface WritesHooks {
 /** When a wait for a leader ends, by when the call began. */
 export type LeaderlessLimit = (call: { readonly startedMs: number }) => number;
 
+/**
+ * A write that was handed on waits longer for the next leader, by so many election timeouts: it is
+ * repeated then and done, while ending it now would leave its caller in doubt.
+ */
+const HANDED_ON_WAITS = 3;
+
 /** All writes of one group. */
 export class Writes {
   readonly #hooks: WritesHooks;
   readonly #gathered: Gathered;
   readonly #waiters = new WriteWaiters();
   readonly #forwarding: Forwarding;
-  /** The newest request of each member that asked this one in its present run. */
-  readonly #lastRequests = new Map<MemberId, number>();
+  /** The newest requests of the members that asked this one. */
+  readonly #recent = new RecentRequests();
+  #session: OwnSession | undefined;
+  /** On its way to becoming the session; its entries have the mark by which they are known. */
+  #opening: WriteCall | undefined;
+  #mark: number;
+  /** Expired, and not everybody in them has heard of it. */
+  #former: OwnSession[] = [];
+  #hasMoved = false;
   #leader: MemberId | undefined;
   #retryAtMs = 0;
   /** This member leaves: it takes nothing from others any more. */
@@ -59,6 +95,7 @@ export class Writes {
     this.#hooks = hooks;
     this.#gathered = new Gathered(hooks.batchBytesMax);
     this.#forwarding = new Forwarding(hooks.nonce);
+    this.#mark = hooks.nonce;
   }
 
   add(call: WriteCall): void {
@@ -69,9 +106,9 @@ export class Writes {
     return this.#gathered.length > 0;
   }
 
-  /** Whether writes wait to be gathered again. */
-  get hasRuledOut(): boolean {
-    return this.#waiters.hasRuledOut;
+  /** Whether something that was just applied lets {@link dispatch} do more. */
+  get needsTurn(): boolean {
+    return this.#waiters.hasRuledOut || this.#hasMoved;
   }
 
   get hasForwards(): boolean {
@@ -81,6 +118,10 @@ export class Writes {
   /** When {@link dispatch} can do more than now; Infinity where only an input changes anything. */
   nextMs(leader: MemberId | undefined): number {
     if (!this.hasGathered || leader === undefined || leader === this.#hooks.id) return Infinity;
+    // What waits for the session goes on when that is there.
+    if (this.#session === undefined && (this.#opening?.stage ?? "gathered") !== "gathered") {
+      return Infinity;
+    }
     return this.#retryAtMs;
   }
 
@@ -88,6 +129,7 @@ export class Writes {
   dispatch(nowMs: number, core: RaftInputs, leader: MemberId | undefined): void {
     this.#leader = leader;
     for (const call of this.#waiters.takeRuledOut()) this.#gatherAgain(call);
+    this.#hasMoved = false;
     if (!this.hasGathered || leader === undefined) return;
     if (leader === this.#hooks.id) this.#propose(nowMs, core);
     else if (nowMs >= this.#retryAtMs) this.#forward(nowMs, leader);
@@ -100,7 +142,8 @@ export class Writes {
     context: { nowMs: number; core: RaftInputs; arrivedMs: number },
   ): void {
     const { request } = message;
-    this.#lastRequests.set(from, Math.max(request, this.#lastRequests.get(from) ?? 0));
+    // A copy: the first one was answered, and its entries may be in the log.
+    if (!this.#recent.isNew(from, request)) return;
     const answer = (status: ForwardResponse["status"], at: Partial<ForwardResponse> = {}): void => {
       this.#hooks.send(from, {
         type: "forward-response",
@@ -113,7 +156,7 @@ export class Writes {
     };
     if (this.#hasLeft) return answer("not-leader");
     if (context.nowMs - context.arrivedMs >= message.deadlineMs) return answer("expired");
-    if (!holdsCommandsOnly(message.entries)) return answer("expired");
+    if (!mayBeForwarded(message.entries)) return answer("expired");
     if (message.entries.length > this.#hooks.forwardBytesMax) return answer("overloaded");
     const entries = { bytes: message.entries, count: message.count };
     const result = context.core.propose(context.nowMs, entries);
@@ -131,7 +174,12 @@ export class Writes {
     const request = this.#forwarding.answered(from, message.request);
     if (request === undefined) return;
     if (message.status === "full") {
-      for (const call of request.calls) call.reject(fullError());
+      for (const call of request.calls) {
+        // This attempt was none; what is said of others stays open.
+        if (!call.settled) call.stage = "gathered";
+        call.reject(fullError(call));
+        if (call.kind === EntryKind.session) this.#refuseFull();
+      }
       return;
     }
     if (message.status !== "appended") {
@@ -141,12 +189,10 @@ export class Writes {
       return;
     }
     const { firstIndex, term } = message;
-    // The answer precedes the commit on its connection; should it come late all the same, the
-    // results are gone.
+    // What was applied before the answer came has been settled by its session. Where it was not,
+    // another entry stood there.
     const late = Math.min(Math.max(applied - firstIndex + 1, 0), request.calls.length);
-    for (const call of request.calls.slice(0, late)) {
-      call.reject(unknownOutcome("the leader's answer came after its entries were applied"));
-    }
+    for (const call of request.calls.slice(0, late)) this.#lost(call);
     if (late < request.calls.length) {
       this.#waiters.add(firstIndex + late, term, request.calls.slice(late));
     }
@@ -159,12 +205,16 @@ export class Writes {
     if (calls.length > 0 && from === this.#leader) this.#retryAtMs = nowMs + this.#hooks.retryMs;
   }
 
-  /** This member leaves: from now on it takes nothing, and says so. True where anybody heard it. */
+  /**
+   * This member leaves: from now on it takes nothing, and says so; its session is of no use any
+   * more. True where anybody heard it.
+   */
   leave(peers: readonly MemberId[]): boolean {
     this.#hasLeft = true;
+    this.#closeSession();
     let isHeard = false;
     for (const peer of peers) {
-      const lastRequest = this.#lastRequests.get(peer) ?? 0;
+      const lastRequest = this.#recent.largestOf(peer);
       if (this.#hooks.send(peer, { type: "leaving", lastRequest })) isHeard = true;
     }
     return isHeard;
@@ -174,22 +224,40 @@ export class Writes {
     if (!this.#waiters.isEmpty) this.#waiters.termApplied(term);
   }
 
-  applied(index: number, term: number, value: unknown): void {
-    if (!this.#waiters.isEmpty) this.#waiters.applied(index, term, value);
+  /** An entry was applied: first the session says what that means, then its place in the log. */
+  applied(entry: AppliedEntry): void {
+    if (entry.session !== 0 && entry.kind === EntryKind.command) {
+      const session = this.#ownSession(entry.session);
+      const call = session?.find(entry.sequence);
+      if (call !== undefined) this.#judged(session!, call, entry);
+    } else if (entry.kind === EntryKind.session && entry.sequence === this.#mark) {
+      if (entry.value !== undefined) this.#opening?.resolve(entry.value);
+    }
+    if (this.#waiters.isEmpty) return;
+    this.#waiters.applied(entry, entry.verdict === "new" || entry.verdict === "duplicate");
   }
 
-  /** Everything up to the entry (index, term) came as a snapshot. */
-  skipped(index: number, term: number): void {
-    for (const call of this.#waiters.skipTo(index)) {
-      call.reject(unknownOutcome("a snapshot brought this member past the write"));
+  /**
+   * Everything up to the entry (index, term) came as a snapshot. Nobody will say what became of the
+   * entries up to there, but the sessions in it know what was done.
+   */
+  restored(index: number, term: number, sessions: Sessions): void {
+    for (const session of this.#allSessions()) {
+      for (const call of session.pending()) {
+        const state = sessions.lookUp(session.id, call.sequence);
+        if (state === "done") call.resolve(sessions.result);
+        else if (state === "lost") call.reject(resultLost());
+      }
     }
+    for (const call of this.#waiters.skipTo(index)) this.#lost(call);
     this.termApplied(term);
+    this.#hasMoved = true;
   }
 
   leaderChanged(leader: MemberId | undefined, nowMs: number): void {
     this.#leader = leader;
     this.#retryAtMs = 0;
-    this.#forwarding.leaderChanged(leader, nowMs);
+    this.#forwarding.leaderChanged(leader, this.#soon(nowMs));
   }
 
   connected(): void {
@@ -197,25 +265,24 @@ export class Writes {
   }
 
   disconnected(peer: MemberId, nowMs: number): void {
-    this.#forwarding.lost(peer, nowMs);
+    this.#forwarding.lost(peer, this.#soon(nowMs));
   }
 
-  /** Ends forwards whose answer has been unlikely for T / 2. */
-  endLostForwards(nowMs: number): void {
-    for (const call of this.#forwarding.takeLost(nowMs - this.#hooks.electionTimeoutMs / 2)) {
-      call.reject(unknownOutcome("the leader that the write was sent to was lost"));
-    }
+  /** Repeats what was forwarded and has waited for its answer long enough. */
+  repeatLost(nowMs: number): void {
+    for (const call of this.#forwarding.takeLost(nowMs)) this.#lost(call);
   }
 
   /** No leader is known: ends what has waited long enough. */
   endLeaderless(nowMs: number, limitOf: LeaderlessLimit): void {
+    const moreMs = HANDED_ON_WAITS * this.#hooks.electionTimeoutMs;
     for (const call of this.#gathered.pending()) {
-      if (nowMs < limitOf(call)) continue;
-      call.reject(new QuorateError("NO_LEADER", "no leader is known, or no majority reachable"));
+      if (nowMs < limitOf(call) + (call.handedOn ? moreMs : 0)) continue;
+      const error = new QuorateError("NO_LEADER", "no leader is known, or no majority reachable");
+      call.reject(call.handedOn ? leaderLost() : error);
     }
     for (const call of this.#handedOn()) {
-      if (nowMs < limitOf(call)) continue;
-      call.reject(unknownOutcome("the leader was lost while the write was being replicated"));
+      if (nowMs >= limitOf(call) + moreMs) call.reject(leaderLost());
     }
   }
 
@@ -224,6 +291,7 @@ export class Writes {
     for (const call of [...this.#gathered.pending(), ...this.#handedOn()]) {
       call.reject(errorOf(call));
     }
+    this.#opening?.reject(errorOf(this.#opening));
   }
 
   *#handedOn(): Generator<WriteCall> {
@@ -231,64 +299,219 @@ export class Writes {
     yield* this.#waiters.pending();
   }
 
+  // ---- the session
+
+  /** What the session of a write said to one of its entries. */
+  #judged(session: OwnSession, call: WriteCall, { verdict, value }: AppliedEntry): void {
+    switch (verdict) {
+      case "new":
+      case "duplicate":
+        call.resolve(value);
+        return;
+      case "lost":
+        call.reject(resultLost());
+        return;
+      case "expired":
+        this.#expired(session, call);
+        return;
+      case "dropped":
+        // Only what has ended is below the lowest unanswered, and nobody else writes in our name.
+        assert(
+          false,
+          () => `write ${call.sequence} of session ${session.id} waits and was dropped`,
+        );
+    }
+  }
+
+  #expired(session: OwnSession, call: WriteCall): void {
+    if (session === this.#session) {
+      this.#session = undefined;
+      this.#former = [...this.#former, session].slice(-FORMER_MAX);
+    }
+    if (call.doubts > 0) {
+      call.reject(unknownOutcome("the session expired while the write was being repeated"));
+    } else if (call.stage === "appended") this.#move(call);
+    // Its answer is still on its way: until that is here, the request speaks for this attempt.
+    else call.hasExpired = true;
+  }
+
+  /** Of a write with one attempt, which was not applied and never will be: anew, elsewhere. */
+  #move(call: WriteCall): void {
+    call.hasExpired = false;
+    call.session = 0;
+    call.sequence = 0;
+    this.#gatherAgain(call);
+  }
+
+  #ownSession(id: number): OwnSession | undefined {
+    if (this.#session?.id === id) return this.#session;
+    if (this.#former.length === 0) return undefined;
+    return this.#former.find((session) => session.id === id);
+  }
+
+  *#allSessions(): Generator<OwnSession> {
+    if (this.#session !== undefined) yield this.#session;
+    yield* this.#former;
+  }
+
+  /** The entry that opens a session, where it is not on its way already. */
+  #openingBatch(nowMs: number): Batch | undefined {
+    this.#opening ??= this.#newOpening(nowMs);
+    const { kind, payload, stage } = this.#opening;
+    if (stage !== "gathered") return undefined;
+    const entry = { kind, payload, sequence: this.#mark };
+    return { entries: packEntries([entry]), calls: [this.#opening] };
+  }
+
+  #newOpening(nowMs: number): WriteCall {
+    const { calls, sessionTimeoutMs, electionTimeoutMs } = this.#hooks;
+    this.#mark++;
+    const start = {
+      startedMs: nowMs,
+      // Should it get lost in some way that is not thought of here: the next turn makes another.
+      deadlineMs: nowMs + 10 * electionTimeoutMs,
+      signal: undefined,
+      resolve: (id: unknown): void => this.#opened(id as number),
+      reject: (): void => {
+        this.#opening = undefined;
+      },
+    };
+    const payload = encodeSessionEntry({ type: "open", timeoutMs: sessionTimeoutMs });
+    return new WriteCall(calls, start, payload, EntryKind.session);
+  }
+
+  #opened(id: number): void {
+    this.#opening = undefined;
+    this.#session = new OwnSession(id);
+    this.#former = this.#former.filter((session) => !session.isEmpty);
+    this.#hasMoved = true;
+  }
+
+  /** Says that the session is not needed any more; where that does not arrive, it expires. */
+  #closeSession(): void {
+    const session = this.#session;
+    const leader = this.#leader;
+    if (session === undefined || !session.isEmpty) return;
+    if (leader === undefined || leader === this.#hooks.id) return;
+    const payload = encodeSessionEntry({ type: "close" });
+    const entries = packEntries([{ kind: EntryKind.session, payload, session: session.id }]);
+    this.#send(leader, this.#forwarding.takeNumber(), { entries, calls: [] }, U32_MAX);
+    this.#session = undefined;
+  }
+
+  // ---- attempts
+
   #propose(nowMs: number, core: RaftInputs): void {
     for (;;) {
-      const batch = this.#gathered.nextBatch(nowMs);
+      const batch = this.#nextBatch(nowMs);
       if (batch === undefined) return;
       const result = core.propose(nowMs, batch.entries);
       if (!result.ok && result.reason === "full") this.#refuseFull();
       // Overloaded: the queue waits for commits; transferring: for the next leader, or for this one
       // to go on. It is bounded by the calls themselves.
       if (!result.ok) return;
-      this.#gathered.taken(batch);
+      if (this.#session !== undefined) this.#gathered.taken(batch);
       this.#waiters.add(result.firstIndex, result.term, batch.calls);
     }
   }
 
   #refuseFull(): void {
-    for (const call of this.#gathered.pending()) call.reject(fullError());
+    for (const call of this.#gathered.pending()) call.reject(fullError(call));
   }
 
   #forward(nowMs: number, leader: MemberId): void {
     for (;;) {
-      const batch = this.#gathered.nextBatch(nowMs);
+      const batch = this.#nextBatch(nowMs);
       if (batch === undefined) return;
       let deadlineMs = 0;
       for (const call of batch.calls) deadlineMs = Math.max(deadlineMs, call.deadlineMs - nowMs);
-      const sent = this.#hooks.send(leader, {
-        type: "forward",
-        request: this.#forwarding.nextRequest,
-        deadlineMs: Math.min(Math.ceil(deadlineMs), U32_MAX),
-        entries: batch.entries.bytes,
-        count: batch.entries.count,
-      });
-      if (!sent) {
+      if (!this.#send(leader, this.#forwarding.nextRequest, batch, deadlineMs)) {
         this.#retryAtMs = nowMs + this.#hooks.retryMs;
         return;
       }
-      this.#gathered.taken(batch);
-      this.#forwarding.sent(leader, batch.calls);
+      if (this.#session !== undefined) this.#gathered.taken(batch);
+      this.#forwarding.sent(leader, batch.calls, nowMs + this.#patienceMs(batch));
     }
   }
 
+  /** What is to be handed on next: without a session, the entry that opens one. */
+  #nextBatch(nowMs: number): Batch | undefined {
+    if (this.#session === undefined) return this.#openingBatch(nowMs);
+    return this.#gathered.nextBatch(nowMs, this.#session);
+  }
+
+  // eslint-disable-next-line max-params -- what a forward is made of
+  #send(to: MemberId, request: number, batch: Batch, deadlineMs: number): boolean {
+    return this.#hooks.send(to, {
+      type: "forward",
+      request,
+      deadlineMs: Math.min(Math.ceil(deadlineMs), U32_MAX),
+      entries: batch.entries.bytes,
+      count: batch.entries.count,
+    });
+  }
+
+  /**
+   * How long an answer is waited for before the writes are sent again. Longer each time: a leader
+   * that is slow because it has much to do must not get more and more of it.
+   */
+  #patienceMs(batch: Batch): number {
+    const attempts = Math.min(batch.calls[0]?.doubts ?? 0, 4);
+    return (this.#hooks.electionTimeoutMs / 2) * 2 ** attempts;
+  }
+
+  /** An answer that is on its way over another connection has this long. */
+  #soon(nowMs: number): number {
+    return nowMs + this.#hooks.electionTimeoutMs / 16;
+  }
+
+  /** Nobody will say what became of this attempt. */
+  #lost(call: WriteCall): void {
+    // It may have been settled, or have moved, by what was applied meanwhile.
+    if (call.settled || call.stage === "gathered") return;
+    if (call.hasExpired) {
+      this.#move(call);
+      return;
+    }
+    call.doubts++;
+    this.#gatherAgain(call);
+  }
+
+  /** An attempt was certainly of no effect, or is in doubt: the write is attempted again. */
   #gatherAgain(call: WriteCall): void {
     if (call.settled) return;
     call.stage = "gathered";
-    this.#gathered.add(call);
+    if (call.hasExpired) this.#move(call);
+    else if (call === this.#opening) this.#hasMoved = true;
+    else {
+      this.#hasMoved = true;
+      this.#gathered.add(call);
+    }
   }
 }
 
-function fullError(): QuorateError {
-  return new QuorateError(
+function fullError(call: WriteCall): QuorateError {
+  return call.endedBy(
     "DISK_FULL",
     "the leader, or too many of the other voters, have no space for the log: it is read-only",
   );
 }
 
+function leaderLost(): QuorateError {
+  return unknownOutcome("the leader was lost while the write was being replicated");
+}
+
+function resultLost(): QuorateError {
+  return new QuorateError(
+    "OUTCOME_UNKNOWN",
+    "the write was done, but its result was not kept: read the state to see what it came to",
+  );
+}
+
 /** The codec checks this, too; a transport in memory may have none. */
-function holdsCommandsOnly(bytes: Uint8Array): boolean {
+function mayBeForwarded(bytes: Uint8Array): boolean {
   for (let at = 0; at < bytes.length; at += ENTRY_HEAD_BYTES + readU32(bytes, at + 4)) {
-    if (bytes[at] !== EntryKind.command) return false;
+    if (bytes[at] !== EntryKind.command && bytes[at] !== EntryKind.session) return false;
   }
   return true;
 }

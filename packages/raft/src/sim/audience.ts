@@ -10,7 +10,14 @@ import type { RecoveredGroup } from "../core/contract.ts";
 import type { Output } from "../core/output.ts";
 import type { ReplicaEvent } from "../runtime/replica.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
-import type { AppliedCommand, DeathKind, MemberView, Observer, SimOperation } from "./observer.ts";
+import type {
+  AppliedCommand,
+  DeathKind,
+  MemberView,
+  Observer,
+  ShownChange,
+  SimOperation,
+} from "./observer.ts";
 
 /** All observers of a run, as one. */
 export class Audience implements Required<Observer> {
@@ -26,6 +33,8 @@ export class Audience implements Required<Observer> {
     sent: [],
     delivered: [],
     applied: [],
+    changed: [],
+    changesCompacted: [],
     event: [],
     called: [],
     settled: [],
@@ -126,6 +135,14 @@ export class Audience implements Required<Observer> {
         this.#onThrow(error);
       }
     }
+  }
+
+  changed(member: MemberView, change: ShownChange): void {
+    this.#tell("changed", (o) => o.changed?.(member, change));
+  }
+
+  changesCompacted(member: MemberView, firstIndex: number): void {
+    this.#tell("changesCompacted", (o) => o.changesCompacted?.(member, firstIndex));
   }
 
   called(operation: SimOperation): void {

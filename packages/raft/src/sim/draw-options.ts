@@ -60,6 +60,9 @@ const COMMAND_BYTES = 150;
 const DRIFT_MAX_PPM = 100_000;
 const LEASE_DRIFTS_PPM: readonly number[] = [1_000, 10_000, 50_000, DRIFT_MAX_PPM];
 
+/** Never in a run, now and then, or between any two calls. */
+const SESSION_TIMEOUTS_MS: readonly number[] = [3_600_000, 3_600_000, 2_000, 1_000];
+
 /** How hard clients work: few operations for long, or many for a short time. */
 interface Load {
   readonly faultyMaxMs: number;
@@ -118,6 +121,7 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
     heartbeatIntervalMs: Math.max(1, Math.floor(electionTimeoutMs / heartbeatShare)),
     leaseReads: leases.leaseReads,
     segmentBytes,
+    sessionTimeoutMs: pick(streams.stream("options sessions"), SESSION_TIMEOUTS_MS),
     limits,
     faultyMs,
     network,

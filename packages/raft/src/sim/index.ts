@@ -29,7 +29,7 @@ export type {
   SimOperation,
 } from "./observer.ts";
 export { SimViolation } from "./observer.ts";
-export type { FoundViolation, Subject } from "./sim-world.ts";
+export type { FoundViolation, MachineOf, Subject } from "./sim-world.ts";
 export { SimWorld } from "./sim-world.ts";
 export { SimMember } from "./sim-member.ts";
 export { WorldStage } from "./world-stage.ts";

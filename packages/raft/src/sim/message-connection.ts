@@ -87,9 +87,7 @@ export interface Packet {
   readonly message: PeerMessage;
 }
 
-const OF_RUNTIME: ReadonlySet<PeerMessage["type"]> = new Set([
-  "forward",
-  "forward-response",
+const TOLD_ONCE: ReadonlySet<PeerMessage["type"]> = new Set([
   "formation",
   "transfer-request",
   "transfer-response",
@@ -101,10 +99,10 @@ const OF_RUNTIME: ReadonlySet<PeerMessage["type"]> = new Set([
 ]);
 
 /**
- * Whether a message may be overtaken, come twice or be lost by itself. The runtime's own messages
- * may not: forwarded commands have no sessions yet that would sort them out, and what a new member
- * is told about its cluster is told once per connection.
+ * Whether a message may be overtaken, come twice or be lost by itself: those of the core, and
+ * forwarded commands with their answers, which sessions sort out. What is told once per connection
+ * may not.
  */
-export function isOfCore(message: PeerMessage): boolean {
-  return !OF_RUNTIME.has(message.type);
+export function mayBeLost(message: PeerMessage): boolean {
+  return !TOLD_ONCE.has(message.type);
 }

@@ -117,7 +117,7 @@ describe("messages that are not the core's", () => {
     const net = await world(ROUGH).open("a", "b");
     const { transport } = net.at("a");
     for (let request = 0; request < 300; request++) {
-      transport.send("b", 0, forward(request));
+      transport.send("b", 0, { type: "transfer-request", request, target: "" });
       net.send("a", "b", request);
       await net.run(3);
     }
@@ -125,7 +125,7 @@ describe("messages that are not the core's", () => {
     const seen = new Set<number>();
     const requests: number[] = [];
     for (const { message } of net.at("b").host.received) {
-      if (message.type === "forward") {
+      if (message.type === "transfer-request") {
         seen.add(message.request);
         requests.push(message.request);
       } else if (message.type === "heartbeat") {
@@ -133,6 +133,25 @@ describe("messages that are not the core's", () => {
       }
     }
     expect(requests).toEqual(Array.from({ length: 300 }, (_, i) => i));
+  });
+
+  test("but forwards may be lost and come twice: sessions sort them out", async () => {
+    const net = await world(ROUGH).open("a", "b");
+    const { transport } = net.at("a");
+    for (let request = 0; request < 300; request++) {
+      transport.send("b", 0, forward(request));
+      transport.flush();
+      await net.run(3);
+    }
+    await net.run(500);
+    const requests: number[] = [];
+    for (const { message } of net.at("b").host.received) {
+      if (message.type === "forward") requests.push(message.request);
+    }
+    const seen = new Set(requests);
+    expect(seen.size).toBeLessThan(280);
+    expect(requests.length).toBeGreaterThan(seen.size + 20);
+    expect(net.at("a").host.disconnectedFrom).toEqual([]);
   });
 
   test("take the connection with them when a cut loses them, however short", async () => {

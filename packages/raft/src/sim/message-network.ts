@@ -4,8 +4,8 @@
  *
  * What a message costs is one task of the schedule, one buffer, and the real codec at both ends.
  * - Order. Messages of one connection keep their order, except those that draw a time from the tail
- *   of the delay: these may be overtaken. Only messages of the core draw from it, are doubled, or
- *   lost at random (see {@link isOfCore}).
+ *   of the delay: these may be overtaken. Only messages of the core, and forwards with their
+ *   answers, draw from it, are doubled, or lost at random (see {@link mayBeLost}).
  * - A cut loses what leaves or arrives while it lasts. The dialer notices as the real transport
  *   does: no sign of life for stallTimeoutMs after sending. If by then both directions work again,
  *   a pulse would have come, and the connection stays. What the runtime says itself must not be
@@ -24,7 +24,7 @@ import type { MemberId } from "../core/configuration.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { FrameDecoder } from "../transport/frame.ts";
 import { LIMITS } from "../runtime/limits.ts";
-import { Connection, isOfCore, MessagePath } from "./message-connection.ts";
+import { Connection, mayBeLost, MessagePath } from "./message-connection.ts";
 import type { Dialer, Packet } from "./message-connection.ts";
 import { MessageTransport } from "./message-transport.ts";
 import { Paths } from "./network-path.ts";
@@ -287,7 +287,7 @@ export class MessageNetwork implements SimNetwork {
     }
     // One draw decides about all rare things.
     const roll = this.#tailBelow === 0 ? MILLION : this.#random.below(MILLION);
-    if (roll >= this.#tailBelow || !isOfCore(packet.message)) {
+    if (roll >= this.#tailBelow || !mayBeLost(packet.message)) {
       this.#carryInOrder(packet);
       return;
     }
@@ -377,7 +377,7 @@ export class MessageNetwork implements SimNetwork {
   #lose(packet: Packet): void {
     const { connection } = packet;
     connection.bytes -= packet.bytes.length;
-    if (isOfCore(packet.message)) return;
+    if (mayBeLost(packet.message)) return;
     connection.isDoomed = true;
     this.#suspect(connection);
   }

@@ -80,6 +80,13 @@ export interface AppliedCommand {
   readonly resultHash: number;
 }
 
+/** One command as the feed of changes of a member shows it. */
+export interface ShownChange {
+  readonly index: number;
+  readonly timeMs: number;
+  readonly operation: number;
+}
+
 /** What clients do. `lease-read` is linearizable by promise; the last two may be old. */
 export type OperationKind = "write" | "read" | "lease-read" | "stale-read" | "local-read";
 
@@ -130,6 +137,10 @@ export interface Observer {
   delivered?(member: MemberView, from: MemberId, message: PeerMessage): void;
   /** A command was applied by a machine. */
   applied?(member: MemberView, command: AppliedCommand): void;
+  /** The feed of changes of a member has shown one. */
+  changed?(member: MemberView, change: ShownChange): void;
+  /** It cannot show what is before this index: the log has lost it. */
+  changesCompacted?(member: MemberView, firstIndex: number): void;
   event?(member: MemberView, event: ReplicaEvent): void;
   called?(operation: SimOperation): void;
   /** An operation has ended. */

@@ -28,7 +28,7 @@ export interface NetworkOptions {
   readonly delay: DelayOptions;
   /** Lost messages, per mille (messages); connections that break, per mille of chunks (streams). */
   readonly lossShare: number;
-  /** Messages that arrive twice, per mille; of messages between cores only. */
+  /** Messages that arrive twice, per mille; of those between cores, of forwards and answers. */
   readonly duplicateShare: number;
   /** Bytes per second of a slow link; 0 = as fast as its delay. */
   readonly bytesPerSecond: number;
@@ -102,6 +102,8 @@ export interface SimOptions {
   /** Whether leaders keep leases. */
   readonly leaseReads: boolean;
   readonly segmentBytes: number;
+  /** After so long without a write the sessions of members expire. Default: an hour. */
+  readonly sessionTimeoutMs?: number;
   /** Bounds of the library that are set lower for this run; names as in `LIMITS`. */
   readonly limits: Readonly<Record<string, number>>;
   /** How long there is trouble. After it everything is healed and progress is demanded. */

@@ -41,6 +41,8 @@ import { sha256 } from "./sha256.ts";
 /** Processes that go on with their timers instead of what waits in their sockets, per mille. */
 const TIMERS_FIRST_SHARE = 500;
 
+const HOUR_MS = 3_600_000;
+
 /** Where a member is in its lives. */
 export type MemberState = MemberView["state"];
 
@@ -71,6 +73,8 @@ export class SimMember implements MemberView {
   readonly #random: SeededRandom;
   #probe: Probe | undefined;
   #engine: Engine | undefined;
+  /** What its feed of changes shows next. */
+  #nextChange = 1;
 
   constructor(world: SimWorld, number: number, disk: MemberDisk) {
     this.#world = world;
@@ -144,7 +148,7 @@ export class SimMember implements MemberView {
     this.#world.counted("disk");
     this.#world.audience.started(this);
     const { machine, codec } = this.#world.subject;
-    this.machine = machine();
+    this.machine = machine({ id: this.id, life: this.life });
     const host = new SimMachineHost<unknown, unknown>({
       machine: this.machine as never,
       codec,
@@ -215,12 +219,39 @@ export class SimMember implements MemberView {
     );
     if (this.state === "starting") this.state = "up";
     this.replica.onAny((event) => this.#event(process, event));
+    void this.#follow(process, this.replica);
     // What happened before anybody could listen.
     const { failure } = engine.group;
     if (failure === undefined) return;
     if (failure.code === "REMOVED") {
       this.#event(process, { type: "removed", reason: failure.message });
     } else this.#event(process, { type: "failed", error: failure });
+  }
+
+  /** Reads the feed of changes of this life, from where the last one ended. */
+  async #follow(
+    process: SimProcess,
+    replica: Replica<NumberedCommand<unknown>, unknown>,
+  ): Promise<void> {
+    const { audience } = this.#world;
+    try {
+      for await (const change of replica.changes({ from: this.#nextChange })) {
+        if (process.isDead) return;
+        const { index, timeMs, command } = change;
+        this.#nextChange = index + 1;
+        audience.changed(this, { index, timeMs, operation: command.operation });
+      }
+    } catch (error) {
+      if (process.isDead || replica.status().state !== "running") return;
+      const firstIndex = QuorateError.is(error) ? error.firstIndex : undefined;
+      if (firstIndex === undefined || firstIndex <= this.#nextChange) {
+        this.#world.broken("changes-whole", `${this.id}: its feed of changes ends`, error);
+        return;
+      }
+      this.#nextChange = firstIndex;
+      audience.changesCompacted(this, firstIndex);
+      await this.#follow(process, replica);
+    }
   }
 
   #refused(process: SimProcess, error: unknown): void {
@@ -331,6 +362,7 @@ export class SimMember implements MemberView {
   #options(): EngineOptions {
     const { options } = this.#world;
     const { electionTimeoutMs, heartbeatIntervalMs, leaseReads, clock } = options;
+    const { sessionTimeoutMs = HOUR_MS } = options;
     const resolved = resolveOptions<unknown, unknown>({
       id: this.id,
       listen: this.address,
@@ -339,6 +371,7 @@ export class SimMember implements MemberView {
       ...(this.#beginning === undefined ? {} : { start: this.#beginning }),
       electionTimeoutMs,
       heartbeatIntervalMs,
+      sessionTimeoutMs,
       leaseReads,
       clockDriftBoundPpm: clock.driftBoundPpm,
     });

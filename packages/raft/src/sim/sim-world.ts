@@ -9,6 +9,7 @@
  * The world ends at the first violation: what comes after a broken promise proves nothing.
  */
 import { jsonCodec } from "../machine/json-codec.ts";
+import type { MemberId } from "../core/configuration.ts";
 import type { Codec, StateMachine } from "../machine/state-machine.ts";
 import type { ReadOptions } from "../runtime/replica.ts";
 import { assert, InvariantViolation } from "../util/assert.ts";
@@ -53,10 +54,17 @@ const RESTART_US = { min: 50_000, max: 500_000 } as const;
 /** How a disk that fails may keep a process from starting. */
 const FAILURES: readonly string[] = ["STORAGE_FAILED", "LOG_DAMAGED"];
 
+/** For whom a machine is made: members may run different code, and other code after a restart. */
+export interface MachineOf {
+  readonly id: MemberId;
+  /** How often its process was started, this time included. */
+  readonly life: number;
+}
+
 /** What is being simulated. */
 export interface Subject {
-  /** A new machine, for a new process. */
-  readonly machine: () => StateMachine<never, never>;
+  /** A new machine, for a new process: the so manieth life of that member. */
+  readonly machine: (owner: MachineOf) => StateMachine<never, never>;
   readonly codec: Codec<unknown>;
 }
 

@@ -45,6 +45,8 @@ export interface StoryOptions {
   /** Decides what is drawn. Default 1. */
   readonly seed?: number;
   readonly segmentBytes?: number;
+  /** Default: an hour. */
+  readonly sessionTimeoutMs?: number;
   /** Default false. */
   readonly leaseReads?: boolean;
   /** What members are told that clocks keep to. Default 10,000. */
@@ -280,6 +282,20 @@ export class Director {
     return this.#read(id, { kind: "stale-read", query: { type: "get", key }, maxStalenessMs });
   }
 
+  /**
+   * Makes the first write of a member, which opens its session: two entries, which all members
+   * have when it is done. What it writes later takes one entry each, at once.
+   */
+  async open(id: MemberId): Promise<void> {
+    await this.done(this.put(id, "open", `|${id}`));
+    const { lastIndex } = this.of(id).core!.log;
+    const isUp = this.world.members.filter((member) => member.isUp);
+    await this.until(
+      () => isUp.every(({ core }) => core!.commit >= lastIndex),
+      `everybody has the first write of ${id}`,
+    );
+  }
+
   /** Waits for an operation and returns its result; it has to be done. */
   async done(operation: SimOperation): Promise<unknown> {
     await this.ended(operation);
@@ -383,6 +399,7 @@ function storyOptions(story: StoryOptions): SimOptions {
     electionTimeoutMs: STORY_TIMEOUT_MS,
     heartbeatIntervalMs: STORY_TIMEOUT_MS / 10,
     leaseReads: story.leaseReads ?? false,
+    ...(story.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: story.sessionTimeoutMs }),
     segmentBytes: story.segmentBytes ?? 65_536,
     limits: story.limits ?? {},
     faultyMs: 0,

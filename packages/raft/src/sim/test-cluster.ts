@@ -14,6 +14,7 @@ import type { DeathKind } from "./observer.ts";
 import type { DelayOptions, SimOptions } from "./options.ts";
 import type { SimMember } from "./sim-member.ts";
 import { SimWorld } from "./sim-world.ts";
+import type { MachineOf } from "./sim-world.ts";
 import { SimTestMember } from "./test-member.ts";
 import type { TestMember } from "./test-member.ts";
 import { RealTime, VirtualTime } from "./test-time.ts";
@@ -21,8 +22,8 @@ import type { TestTime } from "./test-time.ts";
 
 /** Options of {@link testCluster}. */
 export interface TestClusterOptions<Command, Query> {
-  /** Makes a machine for a process that starts. */
-  readonly machine: () => StateMachine<Command, Query>;
+  /** Makes a machine for a process that starts; for a rolling upgrade: by member and life. */
+  readonly machine: (owner: MachineOf) => StateMachine<Command, Query>;
   /** How commands are encoded. Default: JSON. */
   readonly codec?: Codec<Command>;
   /** How many members; they are called n1, n2, … Default 3. */
@@ -107,7 +108,7 @@ class SimTestCluster<Command, Query> implements TestCluster<Command, Query> {
   constructor(options: TestClusterOptions<Command, Query>) {
     const { machine, codec, time = "virtual" } = options;
     const world = new TestWorld(optionsOf(options), {
-      machine: machine as unknown as () => StateMachine<never, never>,
+      machine: machine as unknown as (owner: MachineOf) => StateMachine<never, never>,
       codec: codec ?? jsonCodec<Command>(),
     });
     this.#world = world;

@@ -22,6 +22,7 @@ import type {
   SnapshotSummary,
   WhileLeaderOptions,
 } from "../runtime/replica.ts";
+import type { Change, ChangesOptions } from "../runtime/changes.ts";
 import { QuorateError } from "../util/error.ts";
 import type { DeathKind } from "./observer.ts";
 import type { SimMember } from "./sim-member.ts";
@@ -211,6 +212,17 @@ class ReplicaFace<Command, Query> implements Replica<Command, Query> {
 
   snapshot(options?: CallOptions): Promise<SnapshotSummary> {
     return this.#call("CLOSED", () => this.inner.snapshot(options));
+  }
+
+  /** It may wait for ever for the next one; the end of the process ends it. */
+  async *changes(options?: ChangesOptions): AsyncGenerator<Change<Command>, void, undefined> {
+    const inner = this.inner.changes(options)[Symbol.asyncIterator]();
+    while (this.#parts.member.replica === this.inner) {
+      const step = await this.#call("CLOSED", () => inner.next());
+      if (step.done === true) return;
+      const { index, timeMs, command } = step.value;
+      yield { index, timeMs, command: command.command as Command };
+    }
   }
 
   leader(options?: CallOptions): Promise<MemberId> {

@@ -468,7 +468,8 @@ function readForward(frame: Frame, checksum: Checksum): Forward {
   validatePacked(entries, count);
   for (let at = 0; at < entries.length; at += ENTRY_HEAD_BYTES + readU32(entries, at + 4)) {
     // A configuration or no-op comes from a leader alone; smuggled in here it would take effect.
-    if (entries[at] !== EntryKind.command) throw new BytesError("forwarded entry is no command");
+    if (entries[at] === EntryKind.command || entries[at] === EntryKind.session) continue;
+    throw new BytesError("forwarded entry is no command");
   }
   return { type: "forward", request, deadlineMs, entries, count };
 }

@@ -10,7 +10,8 @@
  *   kind      message part
  *   1 hello   u16 protocolMin, u16 protocolMax, 16 bytes cluster id, 16 bytes incarnation,
  *             32 bytes formation, text id, text address, text target (whom the dialer means;
- *             empty = it only asks who is there), u8 mode (HELLO_MODES), u64 configurationIndex
+ *             empty = it only asks who is there), u8 mode (HELLO_MODES), u64 configurationIndex,
+ *             u32 machineVersion
  *   2 accept  u16 chosen version, then the fields of a hello with an empty target
  *   3 refusal u16 code (RefusalCode), text reason; with code 9 (removed) also 16 bytes incarnation,
  *             u64 configurationIndex
@@ -135,6 +136,7 @@ function writeHello(writer: ByteWriter, hello: Hello, target: MemberId): void {
   writer.raw(exactly(32, hello.formation));
   writer.text(hello.id).text(hello.address).text(target);
   writer.u8(HELLO_MODES.indexOf(hello.mode)).u64(hello.configurationIndex);
+  writer.u32(hello.machineVersion);
 }
 
 function readHello(reader: ByteReader): Greeting {
@@ -157,8 +159,10 @@ function readHello(reader: ByteReader): Greeting {
   const mode = HELLO_MODES[reader.u8()];
   if (mode === undefined) throw new BytesError("hello of a mode that is not known");
   const configurationIndex = reader.u64();
+  const machineVersion = reader.u32();
   const who = { clusterId, id, incarnation, address, formation };
-  return { hello: { protocolMin, protocolMax, ...who, mode, configurationIndex }, target };
+  const where = { mode, configurationIndex, machineVersion };
+  return { hello: { protocolMin, protocolMax, ...who, ...where }, target };
 }
 
 function finish(writer: ByteWriter, kind: FrameKind, checksum: Checksum): Uint8Array {

@@ -52,6 +52,7 @@ export function helloOf(id: string, fields: Partial<Hello> = {}): Hello {
     formation: NO_FORMATION,
     mode: "member",
     configurationIndex: 7,
+    machineVersion: 1,
     ...fields,
   };
 }

@@ -68,6 +68,7 @@ export class RecordingHost implements TransportHandler {
       formation: NO_FORMATION,
       mode: "member",
       configurationIndex: 0,
+      machineVersion: 1,
       ...this.fields,
     };
   }

@@ -1,5 +1,5 @@
 /**
- * The transport port: messages between hosts, at most once, in order per connection, maybe never.
+ * The transport port: messages between hosts, in order per connection as a rule, maybe never.
  *
  * Contract
  * - Every host dials every peer and sends over the connections it dialed; it receives over those it
@@ -11,6 +11,9 @@
  * - `send` encodes into the peer's bounded queue and never blocks; false means that the queue is
  *   full or the peer not connected and the message was dropped (and counted). Messages of one turn
  *   leave together, in order, at `flush`. What was queued when a connection ends is lost.
+ * - A message that was sent may be lost, and those of the cores, forwards and their answers may
+ *   also come twice or be overtaken: receivers sort that out. But only within its connection:
+ *   nothing arrives after the connection has ended, or from an earlier process.
  * - `handler.message` is called from socket callbacks and must only queue. The batches of a message
  *   are views into a receive buffer that is never written again: they may be kept.
  * - Reconnecting is the transport's own affair: at once, then with a randomised backoff up to a
@@ -56,6 +59,8 @@ export interface Hello {
    * where there is none.
    */
   readonly configurationIndex: number;
+  /** The highest version of the user's state machine that its code knows. */
+  readonly machineVersion: number;
 }
 
 /** How an unformed member wants to become one. The order is part of the wire format. */

@@ -1,67 +1,62 @@
 /**
- * A machine is given every command once per life, in the order of the log, from the log's start on.
+ * A machine is given every command that has to have an effect, once per life, in the order of the
+ * log, from the log's start on; and nothing else.
  *
- * Between two commands there may only be what no machine gets: entries that open a term, and
- * configurations. The first are known by their content, which is empty; the second are told by the
- * core and by recovery. That a replay in a later life gives the same is state-machine-safety's.
+ * Between two commands there may only be what no machine gets: entries that are no commands, and
+ * commands that are repetitions, came too late, or belong to a session that is gone. Which these
+ * are is worked out from the entries themselves (session-model.ts). That a replay in a later life
+ * gives the same is state-machine-safety's.
  */
 import type { RecoveredGroup } from "../../core/contract.ts";
-import { EntryKind } from "../../core/entry.ts";
 import type { Output } from "../../core/output.ts";
 import type { AppliedCommand, MemberView, Observer } from "../observer.ts";
 import { SimViolation } from "../observer.ts";
 import type { Invariant } from "./invariant.ts";
+import { SessionModel } from "./session-model.ts";
 
 /** See the top of this file. */
 export const appliedMonotone: Invariant = {
   name: "applied-monotone",
-  text: "Each life of a member applies every committed command once, in the order of the log.",
+  text: "Each life of a member applies every command that has an effect once, in order, no other.",
   watch: () => new AppliedMonotone(),
 };
-
-/** What a shadow log shows for an entry without content: the checksum of nothing is its seed. */
-const NOOP_HASH: number = EntryKind.noop + 1;
 
 class AppliedMonotone implements Observer {
   /** Per member: the last index that its machine got in this life. */
   readonly #applied: number[] = [];
-  /** Indexes that hold, or once held, a configuration. */
-  readonly #configurations: Set<number> = new Set();
+  readonly #model = new SessionModel();
 
   recovered(member: MemberView, recovered: RecoveredGroup): void {
     this.#applied[member.number] = recovered.startIndex;
-    for (const { index } of recovered.configurations) this.#configurations.add(index);
   }
 
   output(_member: MemberView, output: Output): void {
-    for (const event of output.events) {
-      if (event.type === "configuration") this.#configurations.add(event.index);
-    }
+    for (const batch of output.entries) this.#model.learn(batch);
   }
 
   applied(member: MemberView, command: AppliedCommand): void {
-    const before = this.#applied[member.number] ?? 0;
+    // A life that begins with a snapshot, or gets one, goes on behind it; the core was told so.
+    const restored = member.core?.appliedIndex ?? 0;
+    const before = Math.max(this.#applied[member.number] ?? 0, restored);
     const { index } = command;
     if (index <= before) this.#violated(member, command, `after ${before}`);
+    this.#model.advance(index, (at) => member.core?.log.termAt(at));
+    if (this.#model.hasEffect(index) === false) {
+      this.#violated(member, command, "which must have no effect: its session says so");
+    }
     for (let skipped = before + 1; skipped < index; skipped++) {
-      if (!this.#isNoCommand(member, skipped)) {
+      if (this.#model.hasEffect(skipped) === true) {
         this.#violated(member, command, `after ${before}, skipping the command at ${skipped}`);
       }
     }
     this.#applied[member.number] = index;
   }
 
-  #isNoCommand(member: MemberView, index: number): boolean {
-    const hash = member.core?.log.hashAt(index) ?? 0;
-    // Not known: it was recovered without having been reported durable before.
-    return hash === NOOP_HASH || hash === 0 || this.#configurations.has(index);
-  }
-
   #violated(member: MemberView, command: AppliedCommand, how: string): never {
     throw new SimViolation(
       appliedMonotone.name,
       `${member.id} (life ${member.life}) applies index ${command.index} of term ${command.term} ` +
-        `${how}; a life applies every command once, in the order of the log`,
+        `${how}; a life applies every command that has an effect once, in the order of the log`,
     );
   }
 }

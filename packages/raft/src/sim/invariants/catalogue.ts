@@ -4,6 +4,7 @@
  */
 import { acknowledgedOnQuorum } from "./acknowledged-on-quorum.ts";
 import { appliedMonotone } from "./applied-monotone.ts";
+import { changesWhole } from "./changes-whole.ts";
 import { appliedWithinCommit } from "./applied-within-commit.ts";
 import { commitMonotone } from "./commit-monotone.ts";
 import { committedNeverTruncated } from "./committed-never-truncated.ts";
@@ -42,6 +43,7 @@ export const INVARIANTS_OF_A_RUN: readonly Invariant[] = [
   appliedMonotone,
   stateMachineSafety,
   exactlyOnce,
+  changesWhole,
   acknowledgedOnQuorum,
   readIndexCovers,
   promisesSettle,
