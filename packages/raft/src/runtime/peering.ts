@@ -68,7 +68,6 @@ export interface PeeringContext {
   readonly ports: EnginePorts;
   readonly options: EngineOptions;
   readonly store: FormingStore;
-  /** The highest version that our state machine knows. */
   readonly machineVersion: number;
   emit(event: HostEvent): void;
   /** The member is part of a cluster now: the group may start from there. */
@@ -560,20 +559,19 @@ export class Peering implements Newcomers {
 
   async #askContacts(contacts: readonly string[]): Promise<void> {
     if (contacts.length === 0) return;
-    const { clock } = this.#context.ports;
     const { id, incarnation } = this.#identity;
-    await askBeforeBootstrap({ id, incarnation, contacts, clock }, (answers) => {
+    const asking = { id, incarnation, contacts, clock: this.#context.ports.clock };
+    await askBeforeBootstrap(asking, (answers) => {
       this.#asked = answers;
       this.#transport.setContacts(answers === undefined ? [] : contacts);
     });
   }
 
   #makeJoining(): Joining {
-    const { options, ports } = this.#context;
-    const { start } = options;
+    const { id, start } = this.#context.options;
     return new Joining({
-      id: options.id,
-      clock: ports.clock,
+      id,
+      clock: this.#context.ports.clock,
       start: start !== undefined && "join" in start ? start : undefined,
       ask: (to, request, role) => {
         const message = { type: "join-request", request, role } as const;
