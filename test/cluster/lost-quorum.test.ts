@@ -5,9 +5,9 @@
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { Cluster } from "../harness/cluster.ts";
-import type { Member } from "../harness/cluster.ts";
+import { Cluster, Member, endWithTest } from "../harness/cluster.ts";
 import { runCommand } from "../harness/command.ts";
+import { votersOf } from "../harness/grown-cluster.ts";
 import { askForReply } from "../harness/http.ts";
 import { Ledger } from "../harness/ledger.ts";
 import { waitUntil } from "../harness/wait.ts";
@@ -78,6 +78,31 @@ test("two of three directories are lost: the third goes on with all its data, an
   expect((await get(n1, "new")).body).toBe("life");
   expect((await n1.status()).isLeader).toBe(true);
   await n3.kill();
+
+  // The others come anew, each on an empty directory; n3's old one is out of the way.
+  rmSync(n3.directory, { recursive: true });
+  const joins = ["--join", n1.address, "--election-timeout", `${ELECTION_TIMEOUT_MS}`];
+  const [m2, m3] = [n2, n3].map(({ id, port }) => new Member(id, port, cluster.directory, joins));
+  endWithTest(context, [m2!, m3!]);
+  m2!.start();
+  m3!.start();
+  for (const member of [m2!, m3!]) {
+    await waitUntil(`${member.id} has it all`, SOON_MS, async () => {
+      return (await get(member, "new")).body === "life";
+    });
+    expect(await ledger.audit(member.httpPort)).toMatchObject({ lost: [], appeared: [] });
+  }
+  await waitUntil("all three vote", SOON_MS, async () => {
+    const voters = await Promise.all([n1, m2!, m3!].map(votersOf));
+    return voters.every((ids) => ids.join() === "n1,n2,n3");
+  });
+  // A majority without n1 now.
+  await n1.kill();
+  await waitUntil(
+    "the new ones serve",
+    SOON_MS,
+    async () => (await put(m2!, "and", "on")).status === 200,
+  );
 });
 
 function put(member: Member, key: string, value: string) {
