@@ -64,6 +64,8 @@ export function statusOf(change: Partial<ReplicaStatus>): ReplicaStatus {
       bytes: 0,
       taking: undefined,
       restoring: undefined,
+      receiving: undefined,
+      sending: [],
       damaged: [],
     },
     log: { state: "ok" } as unknown as ReplicaStatus["log"],

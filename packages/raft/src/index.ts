@@ -57,6 +57,7 @@ export type {
   SnapshotProgress,
   SnapshotStatus,
   SnapshotSummary,
+  SnapshotTransferStatus,
   StartOptions,
   StaticMember,
   StorageStatus,

@@ -103,6 +103,7 @@ export class Group {
       group: context.number,
       store: context.snapshots.store,
       calls: this.calls,
+      send,
       clusterId: () => context.clusterId(),
       restored: (index, term, { sessions }) => this.#writes.restored(index, term, sessions),
       failed: (error) => this.failWith(error),
@@ -184,6 +185,7 @@ export class Group {
       this.#writes.nextMs(this.#leader),
       this.#wishes.nextMs(this.#leader),
       this.#joins.nextMs(this.#leader),
+      this.snapshots.nextMs,
       this.#departure?.nextMs ?? Number.POSITIVE_INFINITY,
     );
   }
@@ -289,6 +291,11 @@ export class Group {
         return;
       case "join-request":
         this.#joins.takeRequest(nowMs, from, message, engine.core);
+        return;
+      case "snapshot-offer":
+      case "snapshot-chunk":
+      case "snapshot-report":
+        this.snapshots.receive(nowMs, from, message);
         return;
       case "rolled-back":
         this.#belonging.takeRolledBack(from, message, engine.core.status());
@@ -500,7 +507,7 @@ export class Group {
   #perform(nowMs: number, engine: Engine, output: Output): void {
     engine.outbox.take(output);
     engine.applier.commit = output.commit;
-    this.snapshots.perform(output);
+    this.snapshots.perform(nowMs, output);
     for (const event of output.events) this.#observe(nowMs, event);
     this.#wishes.committedUpTo(output.commit, this.#committed);
     for (const outcome of output.reads) this.#reads.outcome(nowMs, outcome, this.#limitOf);

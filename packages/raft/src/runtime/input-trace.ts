@@ -109,6 +109,11 @@ function numbersOf(message: PeerMessage): readonly [number, number] {
       return [0, message.request];
     case "invitation":
       return [0, message.index];
+    case "snapshot-offer":
+      return [message.term, message.index];
+    case "snapshot-chunk":
+    case "snapshot-report":
+      return [0, message.offset];
     case "rolled-back":
       return [message.term, message.index];
     default:

@@ -44,6 +44,10 @@ export const LIMITS = {
   /** How long new voters have to catch up, by default and at most, in ms of cluster time. */
   catchUpMs: 300_000,
   catchUpMaxMs: 2_147_483_647,
+  /** Bytes of a snapshot in one message, and on their way to one peer. */
+  snapshotChunkBytes: 65_536, // 64 KiB
+  snapshotWindowMinBytes: 131_072, // 128 KiB
+  snapshotWindowMaxBytes: 4_194_304, // 4 MiB
   /** A slice of applying, before the loop gets its turn again. */
   applySliceMs: 5,
   /** Kept of the newest inputs, for the report of a violated invariant. */

@@ -138,11 +138,21 @@ export interface SnapshotProgress {
   readonly forMs: number;
 }
 
+/** A snapshot on its way between two members. */
+export interface SnapshotTransferStatus extends SnapshotProgress {
+  readonly peer: MemberId;
+  /** Bytes that are written there, or here. */
+  readonly transferred: number;
+}
+
 /** The snapshots of a member: its newest one (0 where there is none), and what is being done. */
 export interface SnapshotStatus extends SnapshotSummary {
   readonly taking: SnapshotProgress | undefined;
   /** The machine is being replaced: queries wait. */
   readonly restoring: SnapshotProgress | undefined;
+  readonly receiving: SnapshotTransferStatus | undefined;
+  /** To members that need what has left the log. */
+  readonly sending: readonly SnapshotTransferStatus[];
   /** Files that were found damaged and are of no use; they go when two whole ones are there. */
   readonly damaged: readonly DamagedSnapshot[];
 }
@@ -387,7 +397,14 @@ export type HostEvent =
       readonly type: "snapshot-taken" | "snapshot-restored";
       readonly elapsedMs: number;
     } & SnapshotSummary)
-  /** None was taken; it is tried again later. */
+  /** The leader gave a member its snapshot, or could not, which is tried again. */
+  | ({
+      readonly type: "snapshot-sent";
+      readonly peer: MemberId;
+      readonly elapsedMs: number;
+      readonly failure: string | undefined;
+    } & SnapshotSummary)
+  /** None was taken, or received; it is tried again later. */
   | { readonly type: "snapshot-failed"; readonly error: QuorateError }
   /** One was found damaged; an older one takes its place. */
   | { readonly type: "snapshot-damaged"; readonly path: string; readonly reason: string }

@@ -47,6 +47,8 @@ describe("taking", () => {
       ...taken,
       taking: undefined,
       restoring: undefined,
+      receiving: undefined,
+      sending: [],
       damaged: [],
     });
     // Nothing new: the same one.

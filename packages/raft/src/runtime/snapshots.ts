@@ -21,6 +21,12 @@ import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs, SnapshotPoint } from "../core/contract.ts";
 import type { Output } from "../core/output.ts";
 import type { Log } from "../log/log.ts";
+import type {
+  PeerMessage,
+  SnapshotChunk,
+  SnapshotOffer,
+  SnapshotReport,
+} from "../transport/peer-message.ts";
 import { EngineState } from "../machine/engine-state.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
 import type { SnapshotId, SnapshotMeta, SnapshotStore } from "../snapshot/snapshot.ts";
@@ -32,8 +38,14 @@ import type { Calls, SnapshotCall } from "./calls.ts";
 import type { Observers } from "./observers.ts";
 import type { EngineOptions } from "./options.ts";
 import type { SnapshotStatus } from "./replica.ts";
+import { SnapshotReceiver } from "./snapshot-receiver.ts";
+import type { ReceiverHooks } from "./snapshot-receiver.ts";
+import { SnapshotSender } from "./snapshot-sender.ts";
 import { SnapshotTaker } from "./snapshot-taker.ts";
 import { checkVersion } from "./versions.ts";
+
+/** What is said between members of snapshots. */
+export type SnapshotMessage = SnapshotOffer | SnapshotChunk | SnapshotReport;
 
 /** What the snapshots need of their group. */
 export interface SnapshotsHooks {
@@ -46,7 +58,10 @@ export interface SnapshotsHooks {
   readonly store: SnapshotStore;
   readonly observers: Observers;
   readonly calls: Calls;
+  /** Unique to this start of the process. */
+  readonly startNonce: number;
   clusterId(): string;
+  send(to: MemberId, message: PeerMessage): boolean;
   /** Everything up to this entry came as a snapshot. */
   restored(index: number, term: number, state: EngineState): void;
   /** The group cannot go on. */
@@ -76,9 +91,47 @@ export class Snapshots {
   #retryAtMs = 0;
   /** The log was let go of up to here. */
   #released = 0;
+  readonly #sender: SnapshotSender;
+  readonly #receiver: SnapshotReceiver;
 
   constructor(hooks: SnapshotsHooks) {
     this.#hooks = hooks;
+    const { options, store } = hooks;
+    const { sendBytesPerSecond, progressTimeoutMs } = options.snapshot;
+    const { electionTimeoutMs, heartbeatIntervalMs } = options;
+    const shared = {
+      store,
+      progressTimeoutMs,
+      send: (to: MemberId, message: PeerMessage): boolean => hooks.send(to, message),
+      run: this.#run.bind(this),
+    };
+    this.#sender = new SnapshotSender({
+      ...shared,
+      nonce: hooks.startNonce,
+      electionTimeoutMs,
+      heartbeatIntervalMs,
+      bytesPerSecond: sendBytesPerSecond,
+      ended: (peer, installed) => this.#sendingEnded(peer, installed),
+      unpinned: () => this.#prune(),
+      told: (peer, { index, term, bytes }, { elapsedMs, failure }) => {
+        const summary = { index, term, bytes, elapsedMs, failure };
+        hooks.observers.emit({ type: "snapshot-sent", peer, ...summary });
+      },
+    });
+    this.#receiver = new SnapshotReceiver({
+      ...shared,
+      followed: () => this.#followed(),
+      isRestoring: () => this.isRestoring,
+      install: (nowMs, from, meta) => this.#install(nowMs, from, meta),
+      failed: (error) => {
+        hooks.observers.emit({ type: "snapshot-failed", error: error as QuorateError });
+      },
+    });
+  }
+
+  /** When {@link dispatch} is needed at the latest. */
+  get nextMs(): number {
+    return Math.min(this.#sender.nextMs, this.#receiver.nextMs);
   }
 
   /** Whether the machine is being replaced: nothing may be asked of it. */
@@ -105,6 +158,8 @@ export class Snapshots {
         bytes: restoring.id.bytes,
         forMs: nowMs - restoring.sinceMs,
       },
+      receiving: this.#receiver.status(nowMs),
+      sending: this.#sender.status(nowMs),
       damaged: this.#hooks.store.damaged,
     };
   }
@@ -132,6 +187,8 @@ export class Snapshots {
     if (this.#ready.length > 0) for (const hand of this.#ready.splice(0)) hand(nowMs);
     const parts = this.#parts;
     if (parts === undefined) return;
+    this.#sender.dispatch(nowMs);
+    this.#receiver.dispatch(nowMs);
     this.#compact(nowMs, parts);
     this.#answerCalls();
     const isWanted = this.#hooks.calls.snapshots.size > 0;
@@ -139,8 +196,19 @@ export class Snapshots {
   }
 
   /** The core has spoken. */
-  perform(output: Output): void {
+  perform(nowMs: number, output: Output): void {
+    for (const event of output.events) {
+      if (event.type === "role" && event.previous === "leader") this.#sender.stop();
+    }
+    for (const request of output.snapshots) this.#sender.request(nowMs, request);
     if (output.reset !== undefined) this.#startOver(output.reset);
+  }
+
+  /** A member says something of a transfer. */
+  receive(nowMs: number, from: MemberId, message: SnapshotMessage): void {
+    if (message.type === "snapshot-offer") this.#receiver.offer(nowMs, from, message);
+    else if (message.type === "snapshot-chunk") this.#receiver.chunk(nowMs, from, message);
+    else this.#sender.report(nowMs, from, message);
   }
 
   /** Commands were applied: there may be enough of them. */
@@ -153,6 +221,8 @@ export class Snapshots {
     this.#parts = undefined;
     this.#ready.length = 0;
     this.#taker?.cancel("the replica stopped");
+    this.#sender.stop();
+    this.#receiver.stop();
   }
 
   /** Resolves when no file is being worked on any more. */
@@ -249,7 +319,8 @@ export class Snapshots {
   #compact(nowMs: number, { core, applier }: Parts): void {
     const older = this.#hooks.store.list[1];
     if (older === undefined || older.index <= this.#released) return;
-    const index = Math.min(older.index, applier.applied, core.status().persisted);
+    const pinned = this.#sender.pinnedIndex(nowMs);
+    const index = Math.min(older.index, pinned, applier.applied, core.status().persisted);
     if (index <= this.#released) return;
     this.#released = index;
     core.compact(nowMs, index);
@@ -260,6 +331,35 @@ export class Snapshots {
       // The log says itself that it failed.
       () => {},
     );
+  }
+
+  // ---- transfers
+
+  #sendingEnded(peer: MemberId, installed: number | undefined): void {
+    const nowMs = this.#hooks.clock.nowMs();
+    const core = this.#parts?.core;
+    if (installed === undefined) core?.snapshotFailed(nowMs, peer);
+    else core?.snapshotSent(nowMs, peer, installed);
+    this.#hooks.wake();
+  }
+
+  #followed(): ReturnType<ReceiverHooks["followed"]> {
+    const { leader, term, commit } = assertDefined(this.#parts, "no core").core.status();
+    return { leader, term, commit };
+  }
+
+  /** A snapshot is here, whole and durable. */
+  #install(nowMs: number, from: MemberId, meta: SnapshotMeta): boolean {
+    const { index, term, configuration, timeMs } = meta;
+    const { core } = assertDefined(this.#parts, "no core");
+    if (meta.clusterId !== this.#hooks.clusterId()) {
+      const id = this.#hooks.store.list.find((known) => known.index === index);
+      if (id !== undefined) this.#hooks.store.discredit(id, "it is of another cluster");
+      return false;
+    }
+    core.installSnapshot(nowMs, from, { index, term, configuration, timeMs });
+    this.#prune();
+    return true;
   }
 
   // ---- restoring

@@ -88,6 +88,12 @@ function describeAside(message: Exclude<PeerMessage, Message>): string {
       return `invitation by configuration ${message.index}`;
     case "rolled-back":
       return `rolled-back term ${message.term}, ${message.index} was acknowledged`;
+    case "snapshot-offer":
+      return `snapshot-offer ${message.index}@${message.snapshotTerm}, ${message.bytes} bytes`;
+    case "snapshot-chunk":
+      return `snapshot-chunk from ${message.offset}, ${message.data.length} bytes`;
+    case "snapshot-report":
+      return `snapshot-report ${message.status}, ${message.offset}`;
     default:
       return unreachable(message);
   }

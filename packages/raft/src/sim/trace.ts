@@ -246,6 +246,11 @@ function numberIn(message: PeerMessage): number {
       return message.request;
     case "invitation":
       return message.index;
+    case "snapshot-offer":
+      return message.index;
+    case "snapshot-chunk":
+    case "snapshot-report":
+      return message.offset;
     default:
       return message.term;
   }

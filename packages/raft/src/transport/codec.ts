@@ -50,6 +50,7 @@ import type { Frame } from "./frame.ts";
 import { readMembership, writeMembership } from "./membership-codec.ts";
 import { readInvitation, readJoin, writeJoin } from "./join-codec.ts";
 import type { Forward, ForwardResponse, PeerMessage, TransferResponse } from "./peer-message.ts";
+import { readChunk, readSnapshot, writeChunk, writeSnapshot } from "./snapshot-codec.ts";
 
 const KIND: Readonly<Record<PeerMessage["type"], FrameKind>> = {
   "pre-vote": FrameKind.preVote,
@@ -75,6 +76,9 @@ const KIND: Readonly<Record<PeerMessage["type"], FrameKind>> = {
   "join-response": FrameKind.joinResponse,
   invitation: FrameKind.invitation,
   "rolled-back": FrameKind.rolledBack,
+  "snapshot-offer": FrameKind.snapshotOffer,
+  "snapshot-chunk": FrameKind.snapshotChunk,
+  "snapshot-report": FrameKind.snapshotReport,
   resign: FrameKind.resign,
 };
 
@@ -152,6 +156,9 @@ export class MessageEncoder {
         this.tail = message.configuration;
         writer.u64(message.index).u32(this.#checksum(message.configuration));
         return;
+      case "snapshot-chunk":
+        this.tail = message.data;
+        return writeChunk(writer, message, this.#checksum);
       default:
         return writeSmall(writer, message);
     }
@@ -183,6 +190,8 @@ export function decodeMessage(frame: Frame, checksum: Checksum): PeerMessage {
       return readFormation(frame, checksum);
     case FrameKind.invitation:
       return readInvitation(frame, checksum);
+    case FrameKind.snapshotChunk:
+      return readChunk(frame, checksum);
     default:
       if (frame.body.length > 0) throw new BytesError(`a body in a frame of kind ${frame.kind}`);
       return readSmall(frame);
@@ -191,7 +200,7 @@ export function decodeMessage(frame: Frame, checksum: Checksum): PeerMessage {
 
 type SmallMessage = Exclude<
   PeerMessage,
-  { type: "append-entries" | "forward" | "formation" | "invitation" }
+  { type: "append-entries" | "forward" | "formation" | "invitation" | "snapshot-chunk" }
 >;
 
 function writeSmall(writer: ByteWriter, message: SmallMessage): void {
@@ -258,6 +267,9 @@ function writeSmall(writer: ByteWriter, message: SmallMessage): void {
     case "join-response":
     case "rolled-back":
       return writeJoin(writer, message);
+    case "snapshot-offer":
+    case "snapshot-report":
+      return writeSnapshot(writer, message);
     default:
       unreachable(message);
   }
@@ -371,6 +383,9 @@ function readRuntimeFields(reader: ByteReader, kind: number): PeerMessage {
     case FrameKind.membershipRequest:
     case FrameKind.membershipResponse:
       return readMembership(reader, kind);
+    case FrameKind.snapshotOffer:
+    case FrameKind.snapshotReport:
+      return readSnapshot(reader, kind);
     default:
       return readJoin(reader, kind);
   }

@@ -146,6 +146,51 @@ export interface MembershipResponse {
   readonly next: Configuration | undefined;
 }
 
+/** The leader has a snapshot for a member that needs what has left the log. */
+export interface SnapshotOffer {
+  readonly type: "snapshot-offer";
+  /** The term in which it leads. */
+  readonly term: number;
+  /** The leader's number for this transfer. */
+  readonly transfer: number;
+  readonly index: number;
+  /** Term of the entry at `index`. */
+  readonly snapshotTerm: number;
+  /** Length and hash of the file: together with the position they say which one it is. */
+  readonly bytes: number;
+  readonly hash: string;
+}
+
+/** Bytes of the snapshot's file. */
+export interface SnapshotChunk {
+  readonly type: "snapshot-chunk";
+  readonly transfer: number;
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+/** How far the receiver of a snapshot is. */
+export interface SnapshotReport {
+  readonly type: "snapshot-report";
+  readonly transfer: number;
+  /**
+   * `ready`: written up to `offset`; `again`: something is missing from there on; `finishing`: all
+   * is here and is being checked; `installed`: what it stands for is committed there; `busy`: not
+   * now; `refused`: not from this sender; `failed`: the receiver's disk did; `damaged`: what
+   * arrived is not what was offered.
+   */
+  readonly status:
+    | "ready"
+    | "again"
+    | "finishing"
+    | "installed"
+    | "busy"
+    | "refused"
+    | "failed"
+    | "damaged";
+  readonly offset: number;
+}
+
 /** Everything that crosses between two hosts, for some group. */
 export type PeerMessage =
   | Message
@@ -160,4 +205,7 @@ export type PeerMessage =
   | Invitation
   | RolledBack
   | MembershipRequest
-  | MembershipResponse;
+  | MembershipResponse
+  | SnapshotOffer
+  | SnapshotChunk
+  | SnapshotReport;

@@ -266,6 +266,26 @@ export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[]
     },
   ],
   ["invitation", { type: "invitation", index: 12, configuration: encodeConfiguration(members) }],
+  [
+    "snapshot-offer",
+    {
+      type: "snapshot-offer",
+      term: 4,
+      transfer: 70_000_000_001,
+      index: 1_000,
+      snapshotTerm: 3,
+      bytes: 5_000_000_000,
+      hash: "a5".repeat(32),
+    },
+  ],
+  [
+    "snapshot-chunk",
+    { type: "snapshot-chunk", transfer: 9, offset: 65_536, data: utf8("the state of a machine") },
+  ],
+  [
+    "snapshot-report",
+    { type: "snapshot-report", transfer: 9, status: "finishing", offset: 131_072 },
+  ],
   ["rolled-back", { type: "rolled-back", term: 4, index: 12 }],
   ["formation", { type: "formation", configuration: encodeConfiguration(members) }],
 ];
