@@ -90,7 +90,12 @@ export class GroupLog {
       this.accepts(firstIndex),
       () => `group ${this.id}: ${batch.toString()} behind ${this.start.index}..${this.lastIndex}`,
     );
-    this.locations.cutFrom(firstIndex);
+    const { locations, start } = this;
+    locations.cutFrom(firstIndex);
+    // Of a batch that spans the start, what was behind it may be what was just cut off.
+    if (locations.rows > 0 && locations.firstIndex(0) <= start.index) {
+      locations.dropThrough(start.index, firstIndex - 1);
+    }
     this.#cutConfigurations(firstIndex);
     this.locations.push(locationOf(batch, at));
     this.lastIndex = batch.lastIndex;

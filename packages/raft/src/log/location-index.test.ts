@@ -84,6 +84,16 @@ describe("the location index", () => {
     index.clear();
     expect(index.rows).toBe(0);
   });
+
+  test("lets a row go that ends before rows which are still to come", () => {
+    const index = new LocationIndex(new LiveBytes());
+    const row = { count: 1, term: 1, segment: 1, offset: 8, bytes: 80 };
+    for (const firstIndex of [5, 20]) index.place({ ...row, firstIndex });
+    index.dropThrough(9, 20);
+    expect(index.rows).toBe(1);
+    index.place({ ...row, firstIndex: 10 });
+    expect(index.firstIndex(0)).toBe(10);
+  });
 });
 
 function agree(index: LocationIndex, naive: NaiveIndex, live: LiveBytes): void {

@@ -134,12 +134,13 @@ export class LocationIndex {
 
   /**
    * Removes the rows that only hold entries up to and including `index`; `lastIndex` is the
-   * group's.
+   * group's. While the log is being replayed rows may be missing in between: those that were moved
+   * come later. So a row ends with its body at the latest.
    */
   dropThrough(index: number, lastIndex: number): void {
     while (this.rows > 0) {
-      const last = this.rows > 1 ? this.firstIndex(1) - 1 : lastIndex;
-      if (last > index) break;
+      const behind = this.rows > 1 ? this.firstIndex(1) - 1 : lastIndex;
+      if (Math.min(behind, this.bodyLastIndex(0)) > index) break;
       this.#forget(this.#start++);
     }
     if (this.#start > ROWS_MIN && this.#start > this.#end / 2) this.#compact();

@@ -406,6 +406,24 @@ describe("promises about states", () => {
     await log.close();
   });
 
+  test("a batch across the start, cut off behind it, leaves no trace", async () => {
+    const disk = await emptyDisk();
+    let log = await open(disk);
+    const entries = [batchOf(1, 1, { count: 3 }), batchOf(4, 1, { count: 5 })];
+    await log.append([{ group: 1, hardState: hard(1), entries, commit: 5 }]);
+    await log.release(1, 5);
+    await log.append([{ group: 1, hardState: hard(2), entries: [batchOf(6, 2)], commit: 5 }]);
+    await log.close();
+    log = await open(disk);
+    expect(log.recovered(1)).toMatchObject({
+      startIndex: 5,
+      startTerm: 1,
+      lastIndex: 6,
+      termRuns: [{ index: 6, term: 2 }],
+    });
+    await log.close();
+  });
+
   test("a reset starts the log anew behind a snapshot", async () => {
     const disk = await emptyDisk();
     let log = await open(disk);

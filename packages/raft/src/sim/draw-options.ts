@@ -19,6 +19,7 @@ import type {
   NemesisOptions,
   NetworkOptions,
   SimOptions,
+  SnapshotRunOptions,
 } from "./options.ts";
 import { traitsOf } from "./profiles.ts";
 import type { Profile, Traits } from "./profiles.ts";
@@ -122,6 +123,7 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
     leaseReads: leases.leaseReads,
     segmentBytes,
     sessionTimeoutMs: pick(streams.stream("options sessions"), SESSION_TIMEOUTS_MS),
+    snapshots: drawSnapshots(streams.stream("options snapshots"), traits),
     limits,
     faultyMs,
     network,
@@ -129,6 +131,16 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
     clock: drawClock(streams.stream("options clock"), drawing, leases),
     nemeses: isQuiet ? [] : drawNemeses(streams, drawing),
     clients: bearable(clients, { limits, network, disk, segmentBytes }),
+  };
+}
+
+function drawSnapshots(random: Random, traits: Traits): SnapshotRunOptions | undefined {
+  if (!chance(random, traits.snapshotsShare)) return undefined;
+  return {
+    logBytes: pick(random, [1_024, 1_024, 4_096, 32_768]),
+    entries: pick(random, [1, 5, 20, 100]),
+    growth: pick(random, [0, 0.5, 1]),
+    bytesPerSecond: pick(random, [65_536, 1_048_576, 67_108_864]),
   };
 }
 

@@ -31,6 +31,9 @@
  * others are sound: whoever damages disks in another way must tell the atlas. Progress is owed
  * because those who are not lost are a majority.
  *
+ * Of snapshots two are kept, so that one may rot. So the newest one is hit where there is an older
+ * one from which the log goes on; the member is not lost, and owes to come back.
+ *
  * What it means for "acknowledged is durable on a quorum": a lost member holds nothing, and votes
  * for nobody. An entry is safe as long as those that hold it and are not lost, together with those
  * that are lost, make a majority.
@@ -50,6 +53,7 @@ import {
   SEGMENT_HEAD_BYTES,
 } from "../log/segment.ts";
 import type { SegmentIdentity } from "../log/segment.ts";
+import { parseSnapshotName } from "../snapshot/snapshot-format.ts";
 import { crc32 } from "../util/checksum.ts";
 import type { Random } from "../util/random.ts";
 import type { MemberDisk } from "./member-disk.ts";
@@ -73,6 +77,7 @@ export class FaultAtlas {
   readonly #allowance: number;
   readonly #damaged: Set<number> = new Set();
   readonly #lost: Set<number> = new Set();
+  readonly #hitSnapshots: Set<number> = new Set();
 
   /** `members`: how many there are. */
   constructor(members: number) {
@@ -87,6 +92,32 @@ export class FaultAtlas {
   /** Whether bits of this member have rotted: it may refuse to start, and counts as lost. */
   isDamaged(member: number): boolean {
     return this.#damaged.has(member);
+  }
+
+  /**
+   * Flips a bit of the newest of two whole snapshots of a member that is down, where its log
+   * reaches back to the older one: it owes to begin with that, and is not lost. Once per member,
+   * since the next one may hit what the first one made it rely on.
+   */
+  rotSnapshot(
+    member: number,
+    disk: MemberDisk,
+    by: { readonly logStart: number; readonly random: Random },
+  ): string | undefined {
+    if (this.#hitSnapshots.has(member) || this.#damaged.has(member)) return undefined;
+    const whole = disk.disk.paths().filter((path) => path.endsWith(".snap"));
+    const [older, newest] = whole.slice(-2);
+    if (older === undefined || newest === undefined) return undefined;
+    const image = disk.disk.durableImage(newest);
+    const isReached = by.logStart <= (parseSnapshotName(nameOf(older))?.index ?? 0);
+    if (image === undefined || !isReached || disk.disk.durableImage(older) === undefined) {
+      return undefined;
+    }
+    this.#hitSnapshots.add(member);
+    const at = by.random.below(image.length);
+    const mask = 1 << by.random.below(8);
+    disk.flip(newest, at, mask);
+    return `${newest} at ${at}, bits ${mask.toString(2)}`;
   }
 
   /** A member was lost in another way. */

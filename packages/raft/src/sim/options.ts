@@ -89,6 +89,14 @@ export interface ClientOptions {
   readonly valueBytesMax: number;
 }
 
+/** Snapshots, with bounds far below what the options of a replica are meant for. */
+export interface SnapshotRunOptions {
+  readonly logBytes: number;
+  readonly entries: number;
+  readonly growth: number;
+  readonly bytesPerSecond: number;
+}
+
 /** The options of one run. */
 export interface SimOptions {
   /** Decides everything that is not said below. 32 bits. */
@@ -104,6 +112,8 @@ export interface SimOptions {
   readonly segmentBytes: number;
   /** After so long without a write the sessions of members expire. Default: an hour. */
   readonly sessionTimeoutMs?: number;
+  /** When members take snapshots, and how fast they send them; undefined = hardly ever. */
+  readonly snapshots?: SnapshotRunOptions | undefined;
   /** Bounds of the library that are set lower for this run; names as in `LIMITS`. */
   readonly limits: Readonly<Record<string, number>>;
   /** How long there is trouble. After it everything is healed and progress is demanded. */

@@ -18,6 +18,7 @@ export const PROFILES = [
   "streams",
   "pauses",
   "comings",
+  "snapshots",
 ] as const;
 
 /** The name of a profile. */
@@ -52,6 +53,8 @@ export interface Traits {
   readonly openShare: number;
   /** How many runs have leases. */
   readonly leasesShare: number;
+  /** How many runs take snapshots again and again. */
+  readonly snapshotsShare: number;
 }
 
 const SWARM: Traits = {
@@ -72,6 +75,7 @@ const SWARM: Traits = {
   valueBytes: [8, 64, 512, 4_096],
   openShare: 400,
   leasesShare: 300,
+  snapshotsShare: 500,
 };
 
 /** Several, and members that are many enough to disagree. */
@@ -174,6 +178,26 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
       transfer: 300,
       pause: 200,
     },
+  },
+  snapshots: {
+    members: DISAGREEING,
+    electionTimeoutMaxMs: 400,
+    quietShare: 0,
+    nemesisShares: [0, 100, 200],
+    favourites: {
+      "after-snapshot": 900,
+      crash: 500,
+      "crash-at-disk": 400,
+      partition: 500,
+      reset: 300,
+      pause: 300,
+      "bit-rot": 200,
+    },
+    readShares: [50, 100, 300],
+    segmentKib: [8, 16, 32],
+    valueBytes: [64, 512, 4_096],
+    openShare: 700,
+    snapshotsShare: 1_000,
   },
 };
 

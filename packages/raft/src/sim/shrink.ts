@@ -113,6 +113,9 @@ function* calmerNetwork(options: SimOptions): Generator<Candidate> {
 
 function* calmerMembers(options: SimOptions): Generator<Candidate> {
   const { disk, clock, limits, leaseReads } = options;
+  if (options.snapshots !== undefined) {
+    yield { what: "no snapshots", options: { ...options, snapshots: undefined } };
+  }
   if (leaseReads) yield { what: "no leases", options: { ...options, leaseReads: false } };
   if (disk.write.tailShare > 0 || disk.other.tailShare > 0) {
     const calm = { write: withoutTail(disk.write), other: withoutTail(disk.other) };

@@ -17,6 +17,7 @@ import { openEngine } from "../runtime/engine.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { resolveOptions } from "../runtime/options.ts";
 import type { EngineOptions } from "../runtime/options.ts";
+import type { SimOptions } from "./options.ts";
 import { ReplicaHandle } from "../runtime/replica-handle.ts";
 import type {
   CloseOptions,
@@ -377,8 +378,24 @@ export class SimMember implements MemberView {
     });
     // Far below what the options of a replica allow: small segments end sooner.
     const { segmentBytes } = options;
-    return { ...resolved, segmentBytes, commandBytesMax: Math.floor(segmentBytes / 4) };
+    return {
+      ...resolved,
+      segmentBytes,
+      commandBytesMax: Math.floor(segmentBytes / 4),
+      snapshot: { ...resolved.snapshot, ...snapshotsOf(options, electionTimeoutMs) },
+    };
   }
+}
+
+function snapshotsOf(
+  { snapshots }: SimOptions,
+  electionTimeoutMs: number,
+): Partial<EngineOptions["snapshot"]> {
+  // What does not move for so long is given up: soon, so that a run sees it.
+  const progressTimeoutMs = 5 * electionTimeoutMs;
+  if (snapshots === undefined) return { progressTimeoutMs };
+  const { bytesPerSecond: sendBytesPerSecond, ...rest } = snapshots;
+  return { ...rest, sendBytesPerSecond, progressTimeoutMs };
 }
 
 /** The address of a member by its number. */

@@ -175,7 +175,12 @@ export class WorldStage implements Stage {
     const isFormed = this.#world.members.every(({ wasFormed }) => wasFormed);
     if (this.#harm.isHealed || !isFormed) return false;
     const member = this.#of(view);
-    const what = this.#world.atlas.rot(member.number, member.disk, random);
+    const { atlas } = this.#world;
+    const logStart = member.durable.log.startIndex;
+    const what =
+      member.state === "down"
+        ? atlas.rotSnapshot(member.number, member.disk, { logStart, random })
+        : atlas.rot(member.number, member.disk, random);
     if (what === undefined) return false;
     this.#note("bit-rot", `${member.id}: ${what}`);
     return true;

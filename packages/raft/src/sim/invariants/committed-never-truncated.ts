@@ -10,7 +10,7 @@
  * What is durable changes by the same writes, only later, and by restarts, which are the concern of
  * recovered-what-was-durable.
  */
-import type { RecoveredGroup } from "../../core/contract.ts";
+import type { RecoveredGroup, SnapshotPoint } from "../../core/contract.ts";
 import type { Output } from "../../core/output.ts";
 import type { CoreView, MemberView, Observer } from "../observer.ts";
 import { SimViolation } from "../observer.ts";
@@ -51,6 +51,7 @@ class CommittedNeverTruncated implements Observer {
     const { core } = member;
     if (before === undefined || core === undefined) return;
     const { log } = before;
+    if (output.reset !== undefined) this.#startedAnew(member, before, output.reset);
     for (const { firstIndex } of output.entries) {
       if (firstIndex <= log.lastIndex) this.#compare(member, core, firstIndex);
     }
@@ -60,6 +61,25 @@ class CommittedNeverTruncated implements Observer {
     before.term = core.term;
     before.commit = output.commit;
     this.#ledger.note(member, output);
+  }
+
+  /**
+   * A snapshot took the place of the log: it has to stand for what is committed, and what it takes
+   * away must not be: a log that holds its last entry keeps all that follows.
+   */
+  #startedAnew(member: MemberView, before: Before, { index, term }: SnapshotPoint): void {
+    const { log } = before;
+    const known = this.#ledger.termAt(index);
+    const isHeld = log.startIndex < index && log.termAt(index) === term;
+    if (isHeld || index <= before.commit || (known !== 0 && known !== term)) {
+      throw new SimViolation(
+        committedNeverTruncated.name,
+        `${member.id} (life ${member.life}) starts its log anew behind entry ${index} of term ` +
+          `${term}; it showed commit index ${before.commit} and had ` +
+          `${entryText(index, log.termAt(index))}, committed is ${entryText(index, known)}`,
+      );
+    }
+    log.reset(index, term);
   }
 
   /** The log was overwritten from some index on: looks at what was committed there. */

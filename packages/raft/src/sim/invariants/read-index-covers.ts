@@ -47,7 +47,9 @@ class ReadIndexCovers implements Observer {
     if (kind === "write" || mayBeOld(kind)) return;
     const floor = this.#floors.get(number) ?? 0;
     this.#floors.delete(number);
-    const applied = this.#applied[member.number] ?? 0;
+    // A snapshot may have brought the machine further than its commands did.
+    const restored = member.core?.appliedIndex ?? 0;
+    const applied = Math.max(this.#applied[member.number] ?? 0, restored);
     if (operation.outcome !== "done" || applied >= floor) return;
     throw new SimViolation(
       readIndexCovers.name,

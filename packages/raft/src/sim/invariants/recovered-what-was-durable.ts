@@ -12,7 +12,8 @@ import type { RecoveredGroup } from "../../core/contract.ts";
 import type { HardState, Output, Vote } from "../../core/output.ts";
 import type { MemberView, Observer } from "../observer.ts";
 import { SimViolation } from "../observer.ts";
-import { FORMED_INDEX } from "./committed-ledger.ts";
+import { FORMED_INDEX, ledgerOf } from "./committed-ledger.ts";
+import type { CommittedLedger } from "./committed-ledger.ts";
 import type { Invariant } from "./invariant.ts";
 import { entryText, TermLog } from "./term-log.ts";
 
@@ -20,7 +21,7 @@ import { entryText, TermLog } from "./term-log.ts";
 export const recoveredWhatWasDurable: Invariant = {
   name: "recovered-what-was-durable",
   text: "A restarted member finds all that its disk had confirmed, and invents nothing.",
-  watch: () => new RecoveredWhatWasDurable(),
+  watch: (context) => new RecoveredWhatWasDurable(ledgerOf(context)),
 };
 
 /** What one member's disk has to hold. */
@@ -36,10 +37,15 @@ class Kept {
 
 class RecoveredWhatWasDurable implements Observer {
   readonly #kept: Kept[] = [];
+  readonly #ledger: CommittedLedger;
+
+  constructor(ledger: CommittedLedger) {
+    this.#ledger = ledger;
+  }
 
   recovered(member: MemberView, recovered: RecoveredGroup): void {
     const kept = this.#keptOf(member);
-    if (kept.isFormed) check(member, kept, recovered);
+    if (kept.isFormed) this.#check(member, kept, recovered);
     else checkFormed(member, recovered);
     kept.isFormed = true;
     kept.state = recovered.hardState;
@@ -51,7 +57,11 @@ class RecoveredWhatWasDurable implements Observer {
   output(member: MemberView, output: Output): void {
     const kept = this.#keptOf(member);
     if (output.commit > kept.commit) kept.commit = output.commit;
-    if (output.hardState !== undefined || output.entries.length > 0) kept.pending.push(output);
+    this.#ledger.note(member, output);
+    const { hardState, reset, entries } = output;
+    if (hardState !== undefined || reset !== undefined || entries.length > 0) {
+      kept.pending.push(output);
+    }
   }
 
   persisted(member: MemberView, output: number): void {
@@ -59,13 +69,32 @@ class RecoveredWhatWasDurable implements Observer {
     const { pending } = kept;
     let count = 0;
     while (count < pending.length && pending[count]!.number <= output) {
-      const { hardState, entries } = pending[count++]!;
+      const { hardState, reset, entries } = pending[count++]!;
       if (hardState !== undefined) kept.state = hardState;
+      if (reset !== undefined) kept.log.reset(reset.index, reset.term);
       for (const { firstIndex, lastIndex, term } of entries) {
         kept.log.append(firstIndex, lastIndex, term);
       }
     }
     if (count > 0) kept.pending = count === pending.length ? [] : pending.slice(count);
+  }
+
+  /**
+   * Opening may have made good what a crash cut short: a snapshot is here of which the log did not
+   * know. Then the log begins behind it, empty, and may not have held its last entry before.
+   */
+  #check(member: MemberView, kept: Kept, recovered: RecoveredGroup): void {
+    const { startIndex, startTerm, lastIndex } = recovered;
+    const isNew = startIndex === lastIndex && kept.log.termAt(startIndex) !== startTerm;
+    if (!isNew || startIndex <= kept.log.startIndex) {
+      check(member, kept, recovered);
+      return;
+    }
+    const known = this.#ledger.termAt(startIndex);
+    if (known !== 0 && known !== startTerm) {
+      const was = `${entryText(startIndex, known)} is committed`;
+      violated(member, `it starts behind ${entryText(startIndex, startTerm)}, but ${was}`);
+    }
   }
 
   #keptOf(member: MemberView): Kept {
@@ -107,6 +136,10 @@ function checkLog(member: MemberView, kept: Kept, found: TermLog): void {
   if (difference === undefined) return;
   const log = kept.log.copy();
   for (const output of kept.pending) {
+    if (output.reset !== undefined) {
+      log.reset(output.reset.index, output.reset.term);
+      if (log.firstDifference(found) === undefined) return;
+    }
     for (const { firstIndex, lastIndex, term } of output.entries) {
       log.append(firstIndex, lastIndex, term);
       if (log.firstDifference(found) === undefined) return;

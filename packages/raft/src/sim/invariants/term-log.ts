@@ -9,6 +9,7 @@ import type { RecoveredGroup } from "../../core/contract.ts";
 /** Terms by index, from 1 on or from behind `startIndex`. */
 export class TermLog {
   startIndex = 0;
+  startTerm = 0;
   lastIndex = 0;
   readonly #indexes: number[] = [];
   readonly #terms: number[] = [];
@@ -17,6 +18,7 @@ export class TermLog {
   static of(recovered: RecoveredGroup): TermLog {
     const log = new TermLog();
     log.startIndex = recovered.startIndex;
+    log.startTerm = recovered.startTerm;
     log.lastIndex = recovered.lastIndex;
     for (const { index, term } of recovered.termRuns) {
       log.#indexes.push(index);
@@ -26,7 +28,7 @@ export class TermLog {
   }
 
   get lastTerm(): number {
-    return this.#terms.at(-1) ?? 0;
+    return this.#terms.at(-1) ?? this.startTerm;
   }
 
   /** The term at `index`; undefined where the log does not have it. */
@@ -53,7 +55,7 @@ export class TermLog {
       this.#indexes.pop();
       this.#terms.pop();
     }
-    if (this.lastTerm !== term) {
+    if (this.#terms.at(-1) !== term) {
       this.#indexes.push(firstIndex);
       this.#terms.push(term);
     }
@@ -71,9 +73,19 @@ export class TermLog {
     return this.lastIndex === other.lastIndex ? undefined : last + 1;
   }
 
+  /** Starts anew behind a snapshot. */
+  reset(index: number, term: number): void {
+    this.startIndex = index;
+    this.startTerm = term;
+    this.lastIndex = index;
+    this.#indexes.length = 0;
+    this.#terms.length = 0;
+  }
+
   copy(): TermLog {
     const log = new TermLog();
     log.startIndex = this.startIndex;
+    log.startTerm = this.startTerm;
     log.lastIndex = this.lastIndex;
     log.#indexes.push(...this.#indexes);
     log.#terms.push(...this.#terms);

@@ -16,6 +16,12 @@ export const bitRot: Nemesis = {
   begin(stage, options, random) {
     again(stage, options, random, () => {
       const member = anyMember(stage, random);
+      if (chance(random, 400)) {
+        // Of a member that is down it is the newest snapshot.
+        stage.crash(member, "kill", downUs(random, options));
+        stage.after(1, () => void stage.rot(member, random));
+        return;
+      }
       if (!stage.rot(member, random) || !chance(random, 600)) return;
       stage.after(soonUs(random), () => stage.crash(member, "kill", downUs(random, options)));
     });

@@ -55,6 +55,10 @@ const OCCASIONS: Readonly<Record<string, (observer: Observer, stage: FakeStage) 
   "after-commit": (observer, { members }) => {
     observer.settled?.(doneWrite(members.at(-1)!));
   },
+  "after-snapshot": (observer, { members }) => {
+    const snapshots = [{ peer: "n2", term: 2 }];
+    observer.output?.(members[0]!, outputWith({ snapshots }));
+  },
   "read-in-flight": (observer, { members }) => {
     const heartbeat = { type: "heartbeat", term: 2, commit: 1, round: round++ } as const;
     observer.sent?.(members[0]!, "n2", heartbeat);

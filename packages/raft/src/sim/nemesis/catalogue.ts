@@ -10,6 +10,7 @@ import { afterAck } from "./after-ack.ts";
 import { afterAppend } from "./after-append.ts";
 import { afterCommit } from "./after-commit.ts";
 import { afterElection } from "./after-election.ts";
+import { afterSnapshot } from "./after-snapshot.ts";
 import { afterVote } from "./after-vote.ts";
 import { bitRot } from "./bit-rot.ts";
 import { clockSkew } from "./clock-skew.ts";
@@ -55,6 +56,7 @@ export const NEMESES: readonly Nemesis[] = [
   afterAck,
   afterAppend,
   afterCommit,
+  afterSnapshot,
   readInFlight,
 ];
 
