@@ -275,31 +275,24 @@ export class Group {
     this.#trace.message(nowMs, from, message);
     switch (message.type) {
       case "forward":
-        this.#writes.takeForward(from, message, { nowMs, core: engine.core, arrivedMs });
-        return;
+        return this.#writes.takeForward(from, message, { nowMs, core: engine.core, arrivedMs });
       case "forward-response":
-        this.#writes.takeForwardResponse(from, message, nowMs, engine.applier.applied);
-        return;
+        return this.#writes.takeForwardResponse(from, message, nowMs, engine.applier.applied);
       case "transfer-request":
       case "transfer-response":
       case "membership-request":
       case "membership-response":
-        this.#wishes.take(nowMs, from, message, engine.core);
-        return;
+        return this.#wishes.take(nowMs, from, message, engine.core);
       case "leaving":
-        this.#writes.takeLeaving(from, message, nowMs);
-        return;
+        return this.#writes.takeLeaving(from, message, nowMs);
       case "join-request":
-        this.#joins.takeRequest(nowMs, from, message, engine.core);
-        return;
+        return this.#joins.takeRequest(nowMs, from, message, engine.core);
       case "snapshot-offer":
       case "snapshot-chunk":
       case "snapshot-report":
-        this.snapshots.receive(nowMs, from, message);
-        return;
+        return this.snapshots.receive(nowMs, from, message);
       case "rolled-back":
-        this.#belonging.takeRolledBack(from, message, engine.core.status());
-        return;
+        return this.#belonging.takeRolledBack(from, message, engine.core.status());
       case "formation":
       case "invitation":
       case "join-response":

@@ -159,6 +159,9 @@ export class MessageEncoder {
       case "snapshot-chunk":
         this.tail = message.data;
         return writeChunk(writer, message, this.#checksum);
+      case "snapshot-offer":
+      case "snapshot-report":
+        return writeSnapshot(writer, message);
       default:
         return writeSmall(writer, message);
     }
@@ -200,7 +203,9 @@ export function decodeMessage(frame: Frame, checksum: Checksum): PeerMessage {
 
 type SmallMessage = Exclude<
   PeerMessage,
-  { type: "append-entries" | "forward" | "formation" | "invitation" | "snapshot-chunk" }
+  {
+    type: "append-entries" | "forward" | "formation" | "invitation" | `snapshot-${string}`;
+  }
 >;
 
 function writeSmall(writer: ByteWriter, message: SmallMessage): void {
@@ -267,9 +272,6 @@ function writeSmall(writer: ByteWriter, message: SmallMessage): void {
     case "join-response":
     case "rolled-back":
       return writeJoin(writer, message);
-    case "snapshot-offer":
-    case "snapshot-report":
-      return writeSnapshot(writer, message);
     default:
       unreachable(message);
   }
