@@ -101,8 +101,10 @@ class Last implements StateMachine<string, undefined> {
     return this.#last;
   }
 
-  restore(): Promise<void> {
-    return Promise.resolve();
+  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    let text = "";
+    for await (const chunk of chunks) text += new TextDecoder().decode(chunk);
+    this.#last = JSON.parse(text) as string;
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { readJson } from "../machine/read-json.ts";
 import type { Applied, Returns, StateMachine } from "../machine/state-machine.ts";
 import { QuorateError } from "../util/error.ts";
 import type { Random } from "../util/random.ts";
@@ -25,8 +26,8 @@ class Counter implements StateMachine<Add, Total> {
     return { total: this.total };
   }
 
-  restore(): Promise<void> {
-    return Promise.resolve();
+  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    this.total = (await readJson<{ total: number }>(chunks)).total;
   }
 }
 
@@ -200,6 +201,21 @@ describe("simulate", () => {
     expect(failure.options.nemeses).toEqual([]);
     expect(failure.options.faultyMs).toBeLessThan(2_000);
     expect(failure.first.options.faultyMs).toBe(2_000);
+  });
+
+  test("notices a machine whose restore does nothing", async () => {
+    class Forgetful extends Counter {
+      override restore(): Promise<void> {
+        return Promise.resolve();
+      }
+    }
+    const failing = simulate({
+      ...SHORT,
+      machine: () => new Forgetful(),
+      seeds: 4,
+      profile: "snapshots",
+    });
+    await expect(failing).rejects.toThrow(/state-machine-safety|same-state|same-answers/);
   });
 
   test("draws only the faults that are asked for", async () => {

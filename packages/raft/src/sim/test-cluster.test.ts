@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { readJson } from "../machine/read-json.ts";
 import type { Returns, StateMachine } from "../machine/state-machine.ts";
 import { QuorateError } from "../util/error.ts";
 import { testCluster } from "./test-cluster.ts";
@@ -28,8 +29,8 @@ class Counter implements StateMachine<Command, Total> {
     return this.total;
   }
 
-  restore(): Promise<void> {
-    return Promise.resolve();
+  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    this.total = await readJson<number>(chunks);
   }
 }
 
