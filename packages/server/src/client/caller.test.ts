@@ -100,7 +100,8 @@ const UNKNOWN = { error: "OUTCOME_UNKNOWN", status: 504, outcome: "unknown" } as
 
 describe("a write", () => {
   test("goes on to the next endpoint under the same name, whatever happened to it", async () => {
-    for (const reaction of ["refuse", "break", NO_LEADER, UNKNOWN] as const) {
+    const removed = { error: "REMOVED", status: 410 } as const;
+    for (const reaction of ["refuse", "break", NO_LEADER, UNKNOWN, removed] as const) {
       const network = new FakeNetwork().on("a", reaction).on("b", { put: 7 });
       const result = await clientOn(network, "ab").put("k", "v");
       expect(result).toEqual({ key: "k", revision: 7, created: true });

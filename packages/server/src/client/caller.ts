@@ -29,8 +29,11 @@ const PAUSE_MAX_MS = 500;
  * unknown only because its last attempt was cut short.
  */
 const ROUND_MIN_MS = 100;
-/** Refusals of a client's fault that may pass all the same: it was too slow, or went away. */
-const PASSING: ReadonlySet<number> = new Set([408, 499]);
+/**
+ * Refusals with a status below 500 that say nothing of the request itself: it was too slow or went
+ * away (408, 499), or the asked member is a member no more (410). Another one may take it.
+ */
+const PASSING: ReadonlySet<number> = new Set([408, 410, 499]);
 
 /** Makes calls; see the top of the file. */
 export class Caller {
