@@ -31,7 +31,7 @@ export interface SenderHooks {
   readonly progressTimeoutMs: number;
   send(to: MemberId, message: PeerMessage): boolean;
   /** The peer has it, or could not be given it: for the core. */
-  ended(peer: MemberId, installed: number | undefined): void;
+  ended(nowMs: number, peer: MemberId, installed: number | undefined): void;
   /** A file is read no more. */
   unpinned(): void;
   /** For observers. */
@@ -126,7 +126,7 @@ export class SnapshotSender {
     if (before !== undefined) this.#end(before);
     const [id] = this.#hooks.store.list;
     if (id === undefined) {
-      this.#hooks.ended(peer, undefined);
+      this.#hooks.ended(nowMs, peer, undefined);
       return;
     }
     const transfer: Transfer = {
@@ -302,7 +302,7 @@ export class SnapshotSender {
     const untilMs = nowMs + 2 * this.#hooks.electionTimeoutMs;
     this.#lingering.push({ index: id.index, untilMs });
     this.#hooks.told(peer, id, { elapsedMs: nowMs - startedMs });
-    this.#hooks.ended(peer, id.index);
+    this.#hooks.ended(nowMs, peer, id.index);
   }
 
   #fail(nowMs: number, transfer: Transfer, failure: string): void {
@@ -310,7 +310,7 @@ export class SnapshotSender {
     const { peer, id, startedMs } = transfer;
     this.#end(transfer);
     this.#hooks.told(peer, id, { elapsedMs: nowMs - startedMs, failure });
-    this.#hooks.ended(peer, undefined);
+    this.#hooks.ended(nowMs, peer, undefined);
   }
 
   #end(transfer: Transfer): void {

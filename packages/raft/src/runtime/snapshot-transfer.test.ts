@@ -84,6 +84,18 @@ describe("a member that needs what has left the log", () => {
     await world.close([leader, again]);
   });
 
+  test("is given it by a leader whose clock goes on within a turn", async () => {
+    const world = new World();
+    const { leader, other, id, written } = await away(world);
+    for (const { clock } of [leader, other]) clock.perLookMs = 0.001;
+    const absent = await back(world, id);
+    await world.when(() => eventsOf(leader, "snapshot-sent").length > 0, "it was sent");
+    await world.run(50);
+    expect(leader.node.status()).toMatchObject({ state: "running", failure: undefined });
+    expect(await world.until(absent.node.read(total))).toBe(written);
+    await world.close([leader, other, absent]);
+  });
+
   test("does so with its own earlier state thrown away", async () => {
     const world = new World();
     const { leader, other, id, written } = await away(world);

@@ -111,7 +111,7 @@ export class Snapshots {
       electionTimeoutMs,
       heartbeatIntervalMs,
       bytesPerSecond: sendBytesPerSecond,
-      ended: (peer, installed) => this.#sendingEnded(peer, installed),
+      ended: (nowMs, peer, installed) => this.#sendingEnded(nowMs, peer, installed),
       unpinned: () => this.#prune(),
       told: (peer, { index, term, bytes }, { elapsedMs, failure }) => {
         const summary = { index, term, bytes, elapsedMs, failure };
@@ -335,8 +335,8 @@ export class Snapshots {
 
   // ---- transfers
 
-  #sendingEnded(peer: MemberId, installed: number | undefined): void {
-    const nowMs = this.#hooks.clock.nowMs();
+  /** In the midst of a turn, and with its time: the clock has gone on since the turn began. */
+  #sendingEnded(nowMs: number, peer: MemberId, installed: number | undefined): void {
     const core = this.#parts?.core;
     if (installed === undefined) core?.snapshotFailed(nowMs, peer);
     else core?.snapshotSent(nowMs, peer, installed);

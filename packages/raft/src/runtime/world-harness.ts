@@ -79,6 +79,8 @@ export type Node = Replica<Command, Query>;
 /** The clock of one member: it can stand still as a stopped process does, and jump. */
 export class MemberClock implements Clock {
   readonly #clock: ManualClock;
+  /** Added at every look, so that no two are the same: a turn takes time on a real clock. */
+  perLookMs = 0;
   #skippedMs = 0;
   #held: (() => void)[] | undefined;
 
@@ -87,6 +89,7 @@ export class MemberClock implements Clock {
   }
 
   nowMs(): number {
+    this.#skippedMs += this.perLookMs;
     return this.#clock.nowMs() + this.#skippedMs;
   }
 
