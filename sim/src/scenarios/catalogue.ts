@@ -13,6 +13,7 @@ import { scenarios as votes } from "./issues-votes.ts";
 import { scenarios as freshness } from "./freshness.ts";
 import { scenarios as lateAnswers } from "./late-answers.ts";
 import { scenarios as logRecovery } from "./log-recovery.ts";
+import { scenarios as comings } from "./comings.ts";
 import { scenarios as lostQuorum } from "./lost-quorum.ts";
 import { scenarios as stability } from "./stability.ts";
 import { scenarios as sessions } from "./sessions.ts";
@@ -23,6 +24,7 @@ import { scenarios as versions } from "./versions.ts";
 export const SCENARIOS: readonly Scenario[] = [
   ...lateAnswers,
   ...logRecovery,
+  ...comings,
   ...lostQuorum,
   ...stability,
   ...sessions,

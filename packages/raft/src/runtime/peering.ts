@@ -33,6 +33,7 @@ import { NO_CLUSTER, NO_FORMATION, RefusalCode, refusalOf } from "../transport/t
 import type {
   Hello,
   HelloMode,
+  PeerAddress,
   RefusalReport,
   Transport,
   Verdict,
@@ -379,8 +380,7 @@ export class Peering implements Newcomers {
   }
 
   #admit(remote: Hello, dialed: MemberId | undefined): Admission {
-    const { id, incarnation, clusterId } = this.#identity;
-    const start = this.#context.options.start;
+    const { id, incarnation, clusterId, formerClusters = [] } = this.#identity;
     const self: SelfView = {
       id,
       incarnation,
@@ -389,9 +389,8 @@ export class Peering implements Newcomers {
       formation: this.isFormed ? this.#formedWith : (this.#formation?.listDigest ?? NO_FORMATION),
       configuration: this.#configuration,
       committed: this.#committed,
-      listed:
-        start !== undefined && "members" in start ? start.members.map((member) => member.id) : [],
-      formerClusters: this.#identity.formerClusters ?? [],
+      formerClusters,
+      listed: this.#listed().map((member) => member.id),
       asked: this.#joining?.clusterId,
     };
     const admission = judge(self, remote, dialed);
@@ -436,6 +435,8 @@ export class Peering implements Newcomers {
     if (!this.#ready) return;
     const nowMs = this.#context.ports.clock.nowMs();
     const members = this.#members();
+    // Whoever may talk to us is answered over what we dial, also when the list changes under it.
+    for (const id of this.#ours) this.#known.welcome(nowMs, this.#heard.get(id)!);
     this.#known.prune(nowMs, (hello) => {
       if (members.some((member) => member.id === hello.id)) return "member";
       if (!this.#admit(hello, undefined).accept) return "gone";
@@ -585,14 +586,15 @@ export class Peering implements Newcomers {
     });
   }
 
-  /** The members as we know them: by our log, by the invitation, or by the list. */
-  #members(): readonly { readonly id: MemberId; readonly address: string }[] {
-    if (this.#configuration === undefined) return this.#listed();
-    const { members } = this.#configuration;
-    return members.length > 0 ? members : (knownConfigurationOf(this.#identity)?.members ?? []);
+  /** The members as we know them: by our log and, until that names us, the invitation; by a list. */
+  #members(): readonly PeerAddress[] {
+    const held = this.#configuration;
+    if (held === undefined) return this.#listed();
+    if (names(held, this.#identity)) return held.members;
+    return [...held.members, ...(knownConfigurationOf(this.#identity)?.members ?? [])];
   }
 
-  #listed(): readonly { readonly id: MemberId; readonly address: string }[] {
+  #listed(): readonly PeerAddress[] {
     const { start } = this.#context.options;
     return start !== undefined && "members" in start ? start.members : [];
   }

@@ -100,7 +100,8 @@ export class Director {
   static async begin(options: StoryOptions = {}): Promise<Director> {
     const director = new Director(options);
     for (const member of director.world.members) member.start();
-    const isFormed = (): boolean => director.world.members.every(({ core }) => core !== undefined);
+    const members = director.world.members.filter((member) => !member.isFree);
+    const isFormed = (): boolean => members.every(({ core }) => core !== undefined);
     await director.until(isFormed, "the members form a cluster");
     return director;
   }
@@ -192,6 +193,13 @@ export class Director {
   leader(...ids: MemberId[]): SimMember | undefined {
     const { members } = this.world;
     return members.find(({ id, core }) => core?.isReady === true && isOf(ids, id));
+  }
+
+  /** Whether a committed configuration that is not joint has this voter. */
+  votes(id: MemberId): boolean {
+    const { configuration } = this.world.governing ?? {};
+    if (configuration === undefined || configuration.outgoing.length > 0) return false;
+    return configuration.voters.includes(id);
   }
 
   // ---- members
