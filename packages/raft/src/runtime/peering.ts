@@ -364,8 +364,6 @@ export class Peering implements Newcomers {
     this.#mark(reason, { type: "removed", reason });
   }
 
-  // ---- inside
-
   /** The newest configuration that is known to name this directory, or to have come after it. */
   get #knownIndex(): number {
     return Math.max(this.#committed?.index ?? 0, this.#identity.invitedBy ?? 0);
