@@ -584,7 +584,7 @@ export class Peering implements Newcomers {
     });
   }
 
-  /** The members as we know them: by our log and, until that names us, the invitation; by a list. */
+  /** The members: by our log and, until that names us, by the invitation; or by the list. */
   #members(): readonly PeerAddress[] {
     const held = this.#configuration;
     if (held === undefined) return this.#listed();
