@@ -39,12 +39,12 @@ import {
   setLeader,
 } from "./role.ts";
 import type { RaftState } from "./state.ts";
-import { emit, isHeldMember, send, UNTIL_DURABLE } from "./state.ts";
+import { emit, isHeldMember, mayCampaign, send, UNTIL_DURABLE } from "./state.ts";
 
 /** Campaigns where the silence has lasted long enough. Figure 2, Followers 2 and Candidates 4. */
 export function tickElection(state: RaftState): void {
   if (electAlone(state) || state.nowMs < state.electionDeadlineMs) return;
-  if (!state.isVoter || state.watch.health === "stalled") {
+  if (!mayCampaign(state) || state.watch.health === "stalled") {
     standBack(state);
     return;
   }

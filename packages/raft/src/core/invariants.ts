@@ -19,7 +19,7 @@ export const INVARIANTS = {
   "term-monotone": "The term never goes back.",
   "vote-once": "A vote given in a term stays as it is for that term.",
   "one-leader-per-term": "Only one member leads in a term.",
-  "campaign-as-voter": "Only a voter campaigns or leads.",
+  "campaign-as-voter": "Only who votes, or may still be needed as a voter, campaigns or leads.",
   "campaign-with-storage": "Nobody campaigns whose disk has stalled, where others could.",
   "log-contiguous": "A batch is appended right behind the last entry.",
   "log-terms-ordered": "Terms in the log never fall and never pass the current term.",

@@ -92,7 +92,8 @@ export function membershipDeadlineMs(state: RaftState): number {
   const { pending } = state.configuration;
   if (pending === undefined || isJoint(state.configuration)) return Infinity;
   if (!state.isVoter || !mayAppend(state)) return Infinity;
-  return state.leaderSinceMs + (pending.untilMs - state.timeBaseMs);
+  // Cluster time is cut to whole milliseconds: one more, or it would be called for too early.
+  return state.leaderSinceMs + (pending.untilMs - state.timeBaseMs) + 1;
 }
 
 function collectPending(state: RaftState, configuration: Configuration, pending: Pending): void {

@@ -21,7 +21,7 @@ import type { Role } from "./output.ts";
 import { appendNoop, syncProgress } from "./propose.ts";
 import { endLeaderReads, forgetRequest } from "./read-index.ts";
 import type { RaftState } from "./state.ts";
-import { emit } from "./state.ts";
+import { emit, mayCampaign } from "./state.ts";
 
 /** Follows `leader`, or nobody yet, in `term`. */
 export function becomeFollower(
@@ -43,7 +43,7 @@ export function becomeFollower(
 
 /** Asks whether it could win, in the term it has. */
 export function becomePreCandidate(state: RaftState, reason: string): void {
-  if (!state.isVoter) violated("campaign-as-voter", `${state.id} asks for pre-votes.`);
+  if (!mayCampaign(state)) violated("campaign-as-voter", `${state.id} asks for pre-votes.`);
   assertStorage(state);
   if (state.role !== "pre-candidate") setRole(state, "pre-candidate", reason);
   setLeader(state, undefined, false);
@@ -58,7 +58,7 @@ export function becomePreCandidate(state: RaftState, reason: string): void {
  * twice.
  */
 export function becomeCandidate(state: RaftState, reason: string): void {
-  if (!state.isVoter) violated("campaign-as-voter", `${state.id} asks for votes.`);
+  if (!mayCampaign(state)) violated("campaign-as-voter", `${state.id} asks for votes.`);
   assertStorage(state);
   raiseTerm(state, state.term + 1);
   setRole(state, "candidate", reason);
@@ -70,7 +70,7 @@ export function becomeCandidate(state: RaftState, reason: string): void {
 
 /** Won: leads from now on, and appends the entry that opens the term. */
 export function becomeLeader(state: RaftState, reason: string): void {
-  if (!state.isVoter) violated("campaign-as-voter", `${state.id} leads.`);
+  if (!mayCampaign(state)) violated("campaign-as-voter", `${state.id} leads.`);
   setRole(state, "leader", reason);
   setLeader(state, state.id, false);
   state.leaderSinceMs = state.nowMs;

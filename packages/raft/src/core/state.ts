@@ -74,7 +74,7 @@ export class RaftState {
   configuration: Configuration;
   /** A configuration held names this very directory, in any role: it may vote. */
   isNamed = false;
-  /** The configuration in force names this very directory as a voter: it may campaign. */
+  /** The configuration in force names this very directory as a voter: it counts. */
   isVoter = false;
   /** This member alone is a quorum. */
   isAlone = false;
@@ -175,6 +175,24 @@ export function refreshConfiguration(state: RaftState): void {
   state.isVoter =
     memberOf(configuration, id)?.incarnation === incarnation && isVoter(configuration, id);
   state.isAlone = state.isVoter && isSoleVoter(configuration, id);
+}
+
+/**
+ * Whether this very directory may campaign: as a voter of the configuration in force, or of one
+ * before it that may still be the newest committed one. The second matters where a leader has
+ * appended the configuration that takes out a voter, and is gone: that voter may be the only one
+ * who has it, and the others cannot win against its log (thesis, 4.2.2).
+ */
+export function mayCampaign(state: RaftState): boolean {
+  if (state.isVoter) return true;
+  const { configurations } = state.log;
+  for (let i = configurations.length - 1; i > 0 && configurations[i]!.index > state.commit; i--) {
+    const { configuration } = configurations[i - 1]!;
+    const { id, incarnation } = state;
+    if (memberOf(configuration, id)?.incarnation !== incarnation) continue;
+    if (isVoter(configuration, id)) return true;
+  }
+  return false;
 }
 
 /**
