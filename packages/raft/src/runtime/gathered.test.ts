@@ -30,6 +30,19 @@ test("calls that have ended are forgotten, even while nothing is ever taken", ()
   expect(ends).toHaveLength(4_980);
 });
 
+test("whether anybody waits is asked of the living: the late end, the ended are forgotten", () => {
+  const gathered = new Gathered(10_000);
+  const calls = new Calls();
+  const ends: string[] = [];
+  for (const deadlineMs of [10, 20, 30]) gathered.add(callOf(calls, deadlineMs, ends));
+  expect(gathered.hasPending(5)).toBe(true);
+  expect(gathered.hasPending(20)).toBe(true);
+  expect(ends).toEqual(["rejected", "rejected"]);
+  expect(gathered.length).toBe(1);
+  expect(gathered.hasPending(30)).toBe(false);
+  expect(gathered.length).toBe(0);
+});
+
 test("an ended call is asked for no second error", () => {
   const gathered = new Gathered(10_000);
   const calls = new Calls();

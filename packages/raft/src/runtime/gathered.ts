@@ -87,6 +87,15 @@ export class Gathered {
     }
   }
 
+  /** Whether anybody waits; what is past its deadline ends here, and what has ended leaves. */
+  hasPending(nowMs: number): boolean {
+    for (const call of this.pending()) {
+      if (call.deadlineMs <= nowMs) call.reject(call.timeoutError());
+    }
+    this.#forgetEnded();
+    return this.#queue.length > 0;
+  }
+
   /** Everything that waits and has not ended. */
   *pending(): Generator<WriteCall> {
     for (let at = this.#head; at < this.#queue.length; at++) {

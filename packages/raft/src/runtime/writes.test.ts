@@ -171,6 +171,17 @@ describe("a session", () => {
     expect(it.entries).toEqual(["3:0.101>0", "3:0.101>0", "3:0.101>0", "1:6.1>1"]);
   });
 
+  test("is not asked for again where it was refused and nobody waits any more", () => {
+    const it = freshBench();
+    const end = it.add();
+    it.writes.dispatch(0, it.core, "n2");
+    it.writes.takeForwardResponse("n2", answer(101, { status: "full" }), 1, 0);
+    expect(end()).toContain("DISK_FULL");
+    for (let ms = 1; ms < 20; ms++) it.writes.dispatch(ms, it.core, "n2");
+    expect(it.entries).toEqual(["3:0.101>0"]);
+    expect(it.writes.hasGathered).toBe(false);
+  });
+
   test("says of each entry which writes are over, and never more", () => {
     const it = bench();
     it.add();

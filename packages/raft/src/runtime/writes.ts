@@ -356,9 +356,11 @@ export class Writes {
 
   /** The entry that opens a session, where it is not on its way already. */
   #openingBatch(nowMs: number): Batch | undefined {
+    if ((this.#opening?.stage ?? "gathered") !== "gathered") return undefined;
+    // For nobody no session is opened: one that is refused at once would be asked for without end.
+    if (!this.#gathered.hasPending(nowMs)) return undefined;
     this.#opening ??= this.#newOpening(nowMs);
-    const { kind, payload, stage } = this.#opening;
-    if (stage !== "gathered") return undefined;
+    const { kind, payload } = this.#opening;
     const entry = { kind, payload, sequence: this.#mark };
     return { entries: packEntries([entry]), calls: [this.#opening] };
   }
