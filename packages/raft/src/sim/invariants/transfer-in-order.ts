@@ -69,7 +69,9 @@ class TransferInOrder implements Observer {
     const target = this.#context.members.findLast(({ id }) => id === to);
     if (target === undefined || target.durable.term > term) return;
     const { log } = target.durable;
-    if (log.lastIndex >= lastIndex && log.termAt(lastIndex) === lastTerm) return;
+    // A log that has let go of all it held still knows the term at its start.
+    const own = log.lastIndex === lastIndex ? log.lastTerm : log.termAt(lastIndex);
+    if (own === lastTerm) return;
     throw broken(
       `${member.id} hands leadership of term ${term} to ${to}, whose durable log ends at ` +
         `${log.lastIndex} and not at ${lastIndex}@${lastTerm}`,
