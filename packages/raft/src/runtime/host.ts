@@ -355,9 +355,11 @@ export class Host implements TransportHandler {
     for (const group of this.#groups.values()) dueMs = Math.min(dueMs, group.nextDeadlineMs);
     if (dueMs >= this.#timerAtMs || dueMs === Number.POSITIVE_INFINITY) return;
     this.#timer?.cancel();
-    this.#timerAtMs = dueMs;
+    const nowMs = this.#parts.clock.nowMs();
+    // What became due before this moment is no delay of the loop.
+    this.#timerAtMs = Math.max(dueMs, nowMs);
     // Never zero: what is still due after a turn must not become a loop without time passing.
-    const delayMs = Math.max(1, dueMs - this.#parts.clock.nowMs());
+    const delayMs = Math.max(1, dueMs - nowMs);
     this.#timer = this.#parts.clock.setTimer(delayMs, this.#onTimer);
   }
 

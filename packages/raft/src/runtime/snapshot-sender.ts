@@ -87,10 +87,8 @@ export class SnapshotSender {
   pinnedIndex(nowMs: number): number {
     let index = Number.POSITIVE_INFINITY;
     for (const { id } of this.#transfers.values()) index = Math.min(index, id.index);
-    for (let i = this.#lingering.length - 1; i >= 0; i--) {
-      if (nowMs >= this.#lingering[i]!.untilMs) this.#lingering.splice(i, 1);
-      else index = Math.min(index, this.#lingering[i]!.index);
-    }
+    this.#dropLingering(nowMs);
+    for (const lingering of this.#lingering) index = Math.min(index, lingering.index);
     return index;
   }
 
@@ -189,6 +187,8 @@ export class SnapshotSender {
 
   /** Sends what may be sent, offers again where nothing was heard, ends what does not move. */
   dispatch(nowMs: number): void {
+    // What is over here must not be due for ever: the loop would be called each millisecond.
+    this.#dropLingering(nowMs);
     if (this.#transfers.size === 0) return;
     this.#refill(nowMs);
     for (const transfer of [...this.#transfers.values()]) {
@@ -338,6 +338,12 @@ export class SnapshotSender {
         if (isDamaged) store.discredit(id, messageOf(error));
       },
     );
+  }
+
+  #dropLingering(nowMs: number): void {
+    for (let i = this.#lingering.length - 1; i >= 0; i--) {
+      if (nowMs >= this.#lingering[i]!.untilMs) this.#lingering.splice(i, 1);
+    }
   }
 
   #refill(nowMs: number): void {
