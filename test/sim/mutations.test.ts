@@ -11,8 +11,8 @@ const HALF_AN_HOUR_MS = 1_800_000;
 
 /**
  * Owed: their stories are told of a library without sessions, snapshots and leaders that give way,
- * and no longer reach the moment that they are about. Each is to be told anew, then leaves the list.
- */
+ * Owed: their stories are told of a library without sessions, snapshots and leaders that give
+ * way, and no longer reach the moment that they are about. Each is to be told anew.
 const OWED: readonly string[] = [
   "issue-etcd-6378",
   "issue-hashicorp-503",
