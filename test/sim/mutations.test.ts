@@ -10,9 +10,9 @@ const ROOT = resolve(import.meta.dirname, "../..");
 const HALF_AN_HOUR_MS = 1_800_000;
 
 /**
- * Owed: their stories are told of a library without sessions, snapshots and leaders that give way,
  * Owed: their stories are told of a library without sessions, snapshots and leaders that give
  * way, and no longer reach the moment that they are about. Each is to be told anew.
+ */
 const OWED: readonly string[] = [
   "issue-etcd-6378",
   "issue-hashicorp-503",
