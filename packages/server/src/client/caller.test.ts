@@ -256,6 +256,20 @@ describe("every call ends", () => {
     expect(network.seen).toEqual([]);
   });
 
+  test("without a warning of a leak, however many wait at a time", async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", warned);
+    const network = new FakeNetwork().on("a", "hang");
+    const client = clientOn(network, "a");
+    const calls = Array.from({ length: 50 }, () => endOf(client.put("k", "v")));
+    client.close();
+    await Promise.all(calls);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", warned);
+    expect(warnings).toEqual([]);
+  });
+
   test("at once where nobody can be reached, if that is wished", async () => {
     const network = new FakeNetwork().on("a", "refuse").on("b", "refuse");
     const error = await endOf(clientOn(network, "ab", { whenUnreachable: "fail" }).put("k", "v"));

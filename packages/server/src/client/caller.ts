@@ -39,7 +39,9 @@ const PASSING: ReadonlySet<number> = new Set([408, 410, 499]);
 export class Caller {
   readonly #settings: ClientSettings;
   readonly #endpoints: Endpoints;
-  readonly #closing = new AbortController();
+  /** Calls that have not ended: told one by one, for a listener each would be told of as a leak. */
+  readonly #open = new Set<Call<unknown>>();
+  #isClosed = false;
 
   constructor(settings: ClientSettings) {
     const { endpoints, order } = settings;
@@ -59,7 +61,8 @@ export class Caller {
 
   /** Ends every call, and refuses further ones. */
   close(): void {
-    this.#closing.abort();
+    this.#isClosed = true;
+    for (const call of this.#open) call.stop();
   }
 
   /** Calls; `only` names the one endpoint to ask. Rejects with a {@link ClientError}. */
@@ -71,15 +74,14 @@ export class Caller {
     const timeoutMs = timeoutOf(options.timeoutMs, this.#settings.timeoutMs);
     const call = new Call(request, performance.now() + timeoutMs, options.signal);
     const stop = (): void => call.stop();
-    const signals = [options.signal, this.#closing.signal];
-    for (const signal of signals) {
-      if (signal?.aborted === true) stop();
-      else signal?.addEventListener("abort", stop, { once: true });
-    }
+    if (this.#isClosed || options.signal?.aborted === true) stop();
+    else options.signal?.addEventListener("abort", stop, { once: true });
+    this.#open.add(call);
     try {
       return await this.#rounds(call, only);
     } finally {
-      for (const signal of signals) signal?.removeEventListener("abort", stop);
+      this.#open.delete(call);
+      options.signal?.removeEventListener("abort", stop);
     }
   }
 
@@ -121,7 +123,7 @@ export class Caller {
   }
 
   #stopped(call: Call<unknown>): ClientError {
-    return this.#closing.signal.aborted
+    return this.#isClosed
       ? call.stopped("CLOSED", "the client is closed")
       : call.stopped("ABORTED", "the caller's signal ended the call");
   }
