@@ -40,7 +40,7 @@ const SHARE_MAX: Readonly<Record<string, number>> = {
   "read-in-flight": 300,
 };
 /** Of no use in a cluster to which nobody can come. */
-const NEED_SPARES: readonly string[] = ["comings"];
+const NEED_SPARES: readonly string[] = ["comings", "roles", "after-configuration"];
 /** Bounds of the library that may be set low: between which values. */
 const LOW_LIMITS: Readonly<Record<string, readonly [min: number, max: number]>> = {
   appendBytesMax: [200, 8 * KIB],

@@ -65,13 +65,16 @@ export class Governing implements Observer {
   }
 
   /**
-   * Whether a quorum of those who decide are such: by the configuration in force where `by` leads,
-   * else by the newest committed one. Of that, where it is joint, the new half is enough: the
-   * leader may have appended the final one already, and go by that.
+   * Whether enough of those who decide are such that nobody can decide without one of them, by the
+   * newest committed configuration.
+   *
+   * Of a joint one half is enough for that: every decision needs a majority of either half. And no
+   * more can be asked for: what was committed before it is held by a majority of the old half, and
+   * what a leader commits that has appended the final one already, by a majority of the new half.
+   * The joint entry itself (`index`) was counted by both, and has to be held by both.
    */
-  isQuorum(isSuch: (member: MemberView) => boolean, by?: MemberView): boolean {
-    const isLeader = by?.core?.role === "leader";
-    const configuration = isLeader ? by.core.status().configuration : this.#configuration;
+  isQuorum(isSuch: (member: MemberView) => boolean, index?: number): boolean {
+    const configuration = this.#configuration;
     if (configuration === undefined) {
       return this.#members.filter(isSuch).length > this.#members.length / 2;
     }
@@ -82,9 +85,13 @@ export class Governing implements Observer {
       const count = ids.filter((id) =>
         this.#members.some((member) => member.id === id && named(member) && isSuch(member)),
       ).length;
-      return ids.length === 0 || count > ids.length / 2;
+      return count > ids.length / 2;
     };
-    return holds(configuration.voters) && (!isLeader || holds(configuration.outgoing));
+    const { voters, outgoing } = configuration;
+    if (outgoing.length === 0) return holds(voters);
+    return index === this.#index
+      ? holds(voters) && holds(outgoing)
+      : holds(voters) || holds(outgoing);
   }
 
   #note(index: number, term: number, configuration: Configuration): void {

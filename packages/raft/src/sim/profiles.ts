@@ -82,7 +82,10 @@ const SWARM: Traits = {
 const DISAGREEING: readonly number[] = [3, 3, 3, 5];
 
 const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
-  swarm: { spares: [0, 0, 0, 0, 0, 0, 0, 3], favourites: { comings: 700 } },
+  swarm: {
+    spares: [0, 0, 0, 0, 0, 0, 0, 3],
+    favourites: { comings: 700, roles: 400, "after-configuration": 400 },
+  },
   calm: { lossyShare: 0, lateTimersShare: 0, quietShare: 1_000, nemesisShares: [0] },
   elections: {
     members: [...DISAGREEING, 2, 1],
@@ -171,6 +174,8 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
     nemesisShares: [0, 100, 200],
     favourites: {
       comings: 1_000,
+      roles: 700,
+      "after-configuration": 600,
       crash: 400,
       "crash-at-disk": 300,
       partition: 400,

@@ -152,8 +152,8 @@ export class SimWorld implements Harbour<unknown, unknown> {
   }
 
   /** Whether a quorum of those who decide now are such. */
-  isQuorum(isSuch: (member: MemberView) => boolean, by?: MemberView): boolean {
-    if (this.governing !== undefined) return this.governing.isQuorum(isSuch, by);
+  isQuorum(isSuch: (member: MemberView) => boolean, index?: number): boolean {
+    if (this.governing !== undefined) return this.governing.isQuorum(isSuch, index);
     return this.members.filter(isSuch).length >= this.majority;
   }
 

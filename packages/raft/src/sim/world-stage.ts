@@ -10,7 +10,8 @@ import type { MembershipChange } from "../core/membership-change.ts";
 import type { Random } from "../util/random.ts";
 import type { DiskMoment } from "./disk-moment.ts";
 import type { FullFrom } from "./member-disk.ts";
-import type { Stage } from "./nemesis/nemesis.ts";
+import type { MemberOptions, Members } from "../runtime/members.ts";
+import type { Stage, Wish } from "./nemesis/nemesis.ts";
 import type { MemberView } from "./observer.ts";
 import type { SimMember } from "./sim-member.ts";
 import type { SimWorld } from "./sim-world.ts";
@@ -226,6 +227,16 @@ export class WorldStage implements Stage {
     leader.change(change);
   }
 
+  ask(view: MemberView, wish: Wish, timeoutMs: number): void {
+    const { process, replica } = this.#of(view);
+    if (this.#harm.isHealed || process === undefined || replica === undefined) return;
+    this.#note("ask", `${view.id} is asked to ${JSON.stringify(wish)}`);
+    process.enter(() => {
+      // Nobody is promised that it comes true; what it does to others is watched.
+      wished(replica.members, wish, { timeoutMs }).catch(() => {});
+    });
+  }
+
   get configuration(): Configuration | undefined {
     return this.#world.governing?.configuration;
   }
@@ -285,6 +296,16 @@ export class WorldStage implements Stage {
 function textOf(change: MembershipChange): string {
   const of = change.type === "add" ? change.member.id : "id" in change ? change.id : "";
   return `${change.type} ${of}`.trimEnd();
+}
+
+function wished(members: Members, wish: Wish, options: MemberOptions): Promise<unknown> {
+  if ("cancel" in wish) return members.cancel(options);
+  if ("add" in wish) return members.add(wish.add, options);
+  if ("set" in wish) return members.set(wish.set, options);
+  if ("replace" in wish) return members.replace(wish.replace, options);
+  if ("promote" in wish) return members.promote(wish.promote, options);
+  if ("demote" in wish) return members.demote(wish.demote, options);
+  return members.remove(wish.remove, options);
 }
 
 /** Of pauses and clocks each life has its own: the next one begins without. */

@@ -32,7 +32,7 @@ export class DurableQuorum {
   /** From now on a majority has to have it; `by` is who relies on that. */
   guard(index: number, term: number, by: MemberView): void {
     this.#terms[index] = term;
-    if (this.#isHeld(index, term, undefined, by)) return;
+    if (this.#isHeld(index, term, undefined)) return;
     this.#violated(index, term, `${by.id} was the first to show it`, undefined);
   }
 
@@ -49,10 +49,11 @@ export class DurableQuorum {
     }
   }
 
-  // eslint-disable-next-line max-params -- which entry, without whom, and who relies on it
-  #isHeld(index: number, term: number, without: MemberView | undefined, by?: MemberView): boolean {
+  #isHeld(index: number, term: number, without: MemberView | undefined): boolean {
     if (this.#context.isQuorum !== undefined) {
-      return this.#context.isQuorum((one) => one !== without && holds(one, index, term), by);
+      // That both halves have a joint entry is asked when it is committed, not for ever.
+      const asked = without === undefined ? index : undefined;
+      return this.#context.isQuorum((one) => one !== without && holds(one, index, term), asked);
     }
     let held = 0;
     for (const member of this.#context.members) {

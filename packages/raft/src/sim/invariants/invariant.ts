@@ -16,10 +16,11 @@ export interface InvariantContext {
   /** Voters whose agreement makes a majority: more than half of the members. */
   readonly majority: number;
   /**
-   * Whether a quorum of those who vote now are such, as `by` has it if it leads; by number where it
+   * Whether so many of those who vote now are such that nobody can decide without one of them; of
+   * the entry at `index`, if it is that of a joint configuration, both halves. By number where this
    * is absent.
    */
-  isQuorum?(isSuch: (member: MemberView) => boolean, by?: MemberView): boolean;
+  isQuorum?(isSuch: (member: MemberView) => boolean, index?: number): boolean;
   /** Whether it is part of the cluster now; all are where it is absent. */
   isPart?(member: MemberView): boolean;
 }

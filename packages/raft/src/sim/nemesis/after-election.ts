@@ -32,7 +32,14 @@ export const afterElection: Nemesis = {
   },
 };
 
-function harm(stage: Stage, victim: MemberView, options: NemesisOptions, random: Random): void {
+/** One of the things that can happen to a member in the middle of something. */
+// eslint-disable-next-line max-params -- to whom, how long, and the dice
+export function harm(
+  stage: Stage,
+  victim: MemberView,
+  options: NemesisOptions,
+  random: Random,
+): void {
   const timeoutUs = 1_000 * stage.options.electionTimeoutMs;
   switch (random.below(5)) {
     case 0:

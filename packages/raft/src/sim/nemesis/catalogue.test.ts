@@ -15,6 +15,7 @@ const RANDOM: Readonly<Record<string, { may: readonly Deed["what"][]; does: Deed
   restart: { may: ["restart"], does: "restart" },
   transfer: { may: ["transfer"], does: "transfer" },
   comings: { may: ["settle", "change", "loseDisk"], does: "loseDisk" },
+  roles: { may: ["ask"], does: "ask" },
   pause: { may: ["pause"], does: "pause" },
   partition: { may: ["cut", "healNetwork"], does: "cut" },
   flapping: { may: ["cut"], does: "cut" },
@@ -58,6 +59,10 @@ const OCCASIONS: Readonly<Record<string, (observer: Observer, stage: FakeStage) 
   "after-snapshot": (observer, { members }) => {
     const snapshots = [{ peer: "n2", term: 2 }];
     observer.output?.(members[0]!, outputWith({ snapshots }));
+  },
+  "after-configuration": (observer, { members }) => {
+    const event = { type: "membership", index: 4, term: 2, reason: "" };
+    observer.output?.(members[0]!, outputWith({ events: [event as never] }));
   },
   "read-in-flight": (observer, { members }) => {
     const heartbeat = { type: "heartbeat", term: 2, commit: 1, round: round++ } as const;

@@ -9,6 +9,7 @@ import { assertDefined } from "../../util/assert.ts";
 import { afterAck } from "./after-ack.ts";
 import { afterAppend } from "./after-append.ts";
 import { afterCommit } from "./after-commit.ts";
+import { afterConfiguration } from "./after-configuration.ts";
 import { afterElection } from "./after-election.ts";
 import { afterSnapshot } from "./after-snapshot.ts";
 import { afterVote } from "./after-vote.ts";
@@ -27,6 +28,7 @@ import { pause } from "./pause.ts";
 import { readInFlight } from "./read-in-flight.ts";
 import { reset } from "./reset.ts";
 import { restart } from "./restart.ts";
+import { roles } from "./roles.ts";
 import { slowDisk } from "./slow-disk.ts";
 import { slowLink } from "./slow-link.ts";
 import { stallLink } from "./stall-link.ts";
@@ -39,6 +41,7 @@ export const NEMESES: readonly Nemesis[] = [
   restart,
   transfer,
   comings,
+  roles,
   pause,
   partition,
   flapping,
@@ -57,6 +60,7 @@ export const NEMESES: readonly Nemesis[] = [
   afterAppend,
   afterCommit,
   afterSnapshot,
+  afterConfiguration,
   readInFlight,
 ];
 

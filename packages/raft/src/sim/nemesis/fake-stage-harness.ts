@@ -14,7 +14,7 @@ import type { CoreView, MemberView, Observer, SimOperation } from "../observer.t
 import type { NemesisOptions } from "../options.ts";
 import { Schedule } from "../schedule.ts";
 import { nemesisOf } from "./catalogue.ts";
-import type { Stage } from "./nemesis.ts";
+import type { Stage, Wish } from "./nemesis.ts";
 
 /** A member that is only a view. */
 export interface FakeMember extends MemberView {
@@ -158,6 +158,10 @@ export class FakeStage implements Stage {
 
   change(change: MembershipChange): void {
     this.#did("change", [], [change.type, "id" in change ? change.id : ""]);
+  }
+
+  ask(member: MemberView, wish: Wish, timeoutMs: number): void {
+    this.#did("ask", [member], [JSON.stringify(wish), timeoutMs]);
   }
 
   get configuration(): Configuration {

@@ -6,11 +6,15 @@
  */
 import type { Configuration, MemberId } from "../../core/configuration.ts";
 import type { MembershipChange } from "../../core/membership-change.ts";
+import type { PlannedMembers } from "../../runtime/members.ts";
 import type { DiskMoment } from "../disk-moment.ts";
 import type { FullFrom } from "../member-disk.ts";
 import type { MemberView, Observer } from "../observer.ts";
 import type { NemesisOptions } from "../options.ts";
 import type { Random } from "../../util/random.ts";
+
+/** What may be asked of `members`. */
+export type Wish = PlannedMembers | { readonly cancel: true };
 
 /** What a nemesis may do. Nothing here throws because a member is already in that state. */
 export interface Stage {
@@ -73,6 +77,8 @@ export interface Stage {
   loseDisk(member: MemberView): void;
   /** Whoever leads, if anybody does, is asked for a change of membership. */
   change(change: MembershipChange): void;
+  /** A member is asked, as a caller would, that the members change. */
+  ask(member: MemberView, wish: Wish, timeoutMs: number): void;
   /** Who decides, as far as it is known to be committed. */
   readonly configuration: Configuration | undefined;
   /** Where a member listens. */
