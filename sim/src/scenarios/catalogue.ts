@@ -15,6 +15,7 @@ import { scenarios as lateAnswers } from "./late-answers.ts";
 import { scenarios as logRecovery } from "./log-recovery.ts";
 import { scenarios as comings } from "./comings.ts";
 import { scenarios as lostQuorum } from "./lost-quorum.ts";
+import { scenarios as membership } from "./membership.ts";
 import { scenarios as stability } from "./stability.ts";
 import { scenarios as sessions } from "./sessions.ts";
 import { scenarios as transfer } from "./transfer.ts";
@@ -26,6 +27,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...logRecovery,
   ...comings,
   ...lostQuorum,
+  ...membership,
   ...stability,
   ...sessions,
   ...transfer,
