@@ -25,6 +25,8 @@ const EXPECTED: ReadonlySet<string> = new Set([
   "OUTCOME_UNKNOWN",
   "ABORTED",
   "CLOSED",
+  "DISK_FULL",
+  "STORAGE_STALLED",
 ]);
 
 /** What one operation came to. */

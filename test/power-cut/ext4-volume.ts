@@ -84,6 +84,7 @@ export class Ext4Volume {
   readonly #home: string;
   readonly #device: string;
   readonly #tool: string;
+  #isFrozen = false;
 
   private constructor(home: string, device: string, tool: string) {
     this.#home = home;
@@ -120,6 +121,19 @@ export class Ext4Volume {
     await run("mount", ["-t", "ext4", "-o", "errors=remount-ro,noatime", ...this.#where()]);
   }
 
+  /** Nothing that is written from now on ends, and nothing fails, until {@link thaw}. */
+  async freeze(): Promise<void> {
+    await run("fsfreeze", ["--freeze", this.mountPoint]);
+    this.#isFrozen = true;
+  }
+
+  /** Ends {@link freeze}; harmless where it is not frozen. */
+  async thaw(): Promise<void> {
+    if (!this.#isFrozen) return;
+    this.#isFrozen = false;
+    await run("fsfreeze", ["--unfreeze", this.mountPoint]);
+  }
+
   /** Cuts the power. Every write in flight fails or never returns; the files stay open, dead. */
   async cut(mode: CutMode): Promise<void> {
     await cutWith(this.#tool, this.mountPoint, mode);
@@ -154,6 +168,7 @@ export class Ext4Volume {
 
   /** Takes everything down, whatever state it is in. */
   async destroy(): Promise<void> {
+    await this.thaw();
     await takeDown(this.#home);
   }
 

@@ -10,6 +10,7 @@ import { scenarios as identity } from "./issues-identity.ts";
 import { scenarios as reads } from "./issues-reads.ts";
 import { scenarios as replication } from "./issues-replication.ts";
 import { scenarios as votes } from "./issues-votes.ts";
+import { scenarios as gray } from "./gray.ts";
 import { scenarios as freshness } from "./freshness.ts";
 import { scenarios as lateAnswers } from "./late-answers.ts";
 import { scenarios as logRecovery } from "./log-recovery.ts";
@@ -32,6 +33,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...sessions,
   ...transfer,
   ...versions,
+  ...gray,
   ...votes,
   ...commit,
   ...replication,

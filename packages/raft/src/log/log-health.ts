@@ -120,18 +120,22 @@ export function openingFailed(error: unknown): unknown {
   if (!(error instanceof DiskError)) return error;
   switch (error.reason) {
     case "full":
-      return new QuorateError("DISK_FULL", `the log cannot be opened: ${error.message}`, {
-        cause: error,
-      });
+      return new QuorateError(
+        "DISK_FULL",
+        `the log cannot be opened: ${error.message}. Make space and start this member again`,
+        { cause: error },
+      );
     case "access":
     case "locked":
       return new QuorateError("DATA_DIR_INVALID", `the log cannot be opened: ${error.message}`, {
         cause: error,
       });
     default:
-      return new QuorateError("STORAGE_FAILED", `the log cannot be opened: ${error.message}`, {
-        cause: error,
-        outcome: "not-done",
-      });
+      return new QuorateError(
+        "STORAGE_FAILED",
+        `the log cannot be opened: ${error.message}. Nothing was lost by that: start this member ` +
+          "again once its disk answers",
+        { cause: error, outcome: "not-done" },
+      );
   }
 }

@@ -403,6 +403,34 @@ describe("refusing", () => {
       cause: { reason: "io" },
     });
   });
+
+  test("a read that fails and then does not is no damage", async () => {
+    const f = await fixture({ segmentBytes: 6_144, segments: 3, textLength: 200, settled: true });
+    for (let failing = 1; failing <= 12; failing++) {
+      const disk = diskOf(f.image);
+      let reads = 0;
+      disk.beforeOperation = ({ kind }) => {
+        if (kind !== "read") return undefined;
+        return ++reads === failing ? { reason: "io" } : undefined;
+      };
+      const log = await open(disk, { checksum: zlibCrc32 });
+      expect(log.recovered(1).lastIndex).toBeGreaterThan(0);
+      await log.close();
+    }
+  });
+
+  test("a disk of which nothing can be read is none either: it may be tried again", async () => {
+    const f = await fixture({ segmentBytes: 6_144, segments: 3, textLength: 200, settled: true });
+    const disk = diskOf(f.image);
+    disk.beforeOperation = ({ kind }) => (kind === "read" ? { reason: "io" } : undefined);
+    const error: unknown = await open(disk, { checksum: zlibCrc32 }).catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: "STORAGE_FAILED", outcome: "not-done" });
+    expect(String(error)).toContain("start this member again once its disk answers");
+    disk.beforeOperation = undefined;
+    const log = await open(disk, { checksum: zlibCrc32 });
+    expect(log.recovered(1).lastIndex).toBeGreaterThan(0);
+    await log.close();
+  });
 });
 
 describe("a recycled segment, full of old votes and entries", () => {

@@ -24,6 +24,10 @@
  * The states at the head of a segment count only if all of them are whole: where the log would end
  * among them, it ends before them, and they are written anew.
  *
+ * What cannot be read is read again, since a disk may fail once and answer then. If it stays so, it
+ * is damage where other parts of that file can be read; where nothing of it can, the disk is away,
+ * and that says nothing about the log: opening fails and may be tried again.
+ *
  * What cannot be known from one copy: whether the last write, proven by no mark yet, was
  * acknowledged. If it rots at once, that looks like a torn tail. `settle` closes that window when
  * the log falls idle.
@@ -107,6 +111,9 @@ export async function recoverLog(
 }
 
 const READ_BYTES_MAX = 16_777_216; // 16 MiB
+/** An error of a read may pass, unlike that of a write: nothing is lost by reading again. */
+const READ_ATTEMPTS = 3;
+const SECTOR_BYTES = 512;
 
 /** The walk over all files; what it has found so far can be looked at, even after it refused. */
 export class LogScan {
@@ -326,18 +333,36 @@ export class LogScan {
     if (before !== undefined && before.sequence !== sequence - 1) {
       throw damaged(this.#path(before.sequence + 1), 0, "this file is missing");
     }
-    try {
-      const file = await this.#options.disk.open(path, { mode: "read" });
+    for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#loadFrom(file, sequence);
-      } finally {
-        await file.close();
+        return await this.#read(path, (file) => this.#loadFrom(file, sequence));
+      } catch (error) {
+        if (!(error instanceof DiskError) || error.reason !== "io") throw error;
+        if (attempt < READ_ATTEMPTS) continue;
+        // A disk that is away says nothing about what is on it.
+        if (!(await this.#answers(path))) throw error;
+        throw damaged(path, 0, `a part of the file cannot be read: ${error.message}`, error);
       }
-    } catch (error) {
-      if (error instanceof DiskError && error.reason === "io") {
-        throw damaged(path, 0, "the file cannot be read", error);
-      }
-      throw error;
+    }
+  }
+
+  /** Whether anything of a file can be read: its first or its last sector. */
+  async #answers(path: string): Promise<boolean> {
+    const sector = new Uint8Array(SECTOR_BYTES);
+    const isReadable = (at: (size: number) => number): Promise<boolean> =>
+      this.#read(path, async (file) => file.read(sector, at(await file.size()))).then(
+        () => true,
+        () => false,
+      );
+    return (await isReadable(() => 0)) || isReadable((size) => Math.max(0, size - SECTOR_BYTES));
+  }
+
+  async #read<T>(path: string, use: (file: DiskFile) => Promise<T>): Promise<T> {
+    const file = await this.#options.disk.open(path, { mode: "read" });
+    try {
+      return await use(file);
+    } finally {
+      await file.close();
     }
   }
 

@@ -333,6 +333,7 @@ export class Group {
       this.#isFullTold = this.#isFull;
       this.#trace.record(nowMs, "storage full", this.#isFull ? 1 : 0);
       engine.core.storage(nowMs, this.#isFull);
+      this.#writes.health = engine.core.status().health.state;
     }
     this.#loads.dispatch(nowMs);
     this.snapshots.dispatch(nowMs);
@@ -391,6 +392,7 @@ export class Group {
       this.changes.advanced(applier.applied);
     }
     if (!this.snapshots.isRestoring) this.#reads.serve(applier.applied);
+    this.#reads.endBehind(core, this.#writes.health);
     if (this.#writes.needsTurn) this.#context.wake();
     // What has just been answered may have been what the departure waited for.
     if (this.#departure !== undefined && waitingBefore > this.calls.waiting) this.#context.wake();
@@ -521,6 +523,7 @@ export class Group {
     }
     if (event.type === "role") this.#leadingTerm = undefined;
     if (event.type === "ready") this.#leadingTerm = event.term;
+    if (event.type === "health") this.#writes.health = event.health;
     // What was held back can be proposed again, or sent to another.
     if (event.type === "transfer" && event.phase === "ended") this.#context.wake();
     this.#context.observers.emit(event);

@@ -85,6 +85,11 @@ export class ReadWaiters {
     for (const { calls } of ready) for (const call of calls) if (!call.settled) answer(call);
   }
 
+  /** What waits for an index above this one. */
+  *beyond(lastIndex: number): Generator<ReadCall> {
+    for (const { calls, index } of this.#confirmed) if (index > lastIndex) yield* calls;
+  }
+
   /** Everything that waits and has not ended. */
   *pending(): Generator<ReadCall> {
     for (const call of this.#byRound) if (!call.settled) yield call;

@@ -3,11 +3,13 @@
  * by this member's machine once it has applied that far. The query itself never travels.
  */
 import type { RaftInputs } from "../core/contract.ts";
+import type { Health } from "../core/health-watch.ts";
 import type { ReadOutcome } from "../core/output.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import type { ReadCall } from "./calls.ts";
 import { ReadWaiters } from "./read-waiters.ts";
+import { cutOffError, isCutOff } from "./writes.ts";
 import type { LeaderlessLimit } from "./writes.ts";
 
 /** What the reads need of their group. */
@@ -98,6 +100,13 @@ export class Reads {
       (result: unknown) => call.resolve(result),
       (cause: unknown) => call.reject(queryFailed(cause)),
     );
+  }
+
+  /** Where the log gets nothing any more: ends what waits for more than it holds. */
+  endBehind(core: RaftInputs, health: Health): void {
+    if (!isCutOff(health)) return;
+    const { lastIndex } = core.status();
+    for (const call of this.#waiters.beyond(lastIndex)) call.reject(cutOffError(health));
   }
 
   /** No leader is known: ends what has waited long enough. */

@@ -440,8 +440,9 @@ export interface Replica<Command, Query> extends AsyncDisposable {
    * handle sees it afterwards.
    *
    * @throws QuorateError NO_LEADER, OVERLOADED, TIMEOUT, ABORTED, COMMAND_TOO_LARGE,
-   * COMMAND_INVALID, CLOSED, DISK_FULL (certainly not done); OUTCOME_UNKNOWN, STORAGE_FAILED,
-   * REPLICA_FAILED (may have happened); REMOVED (its `outcome` says whether it may).
+   * COMMAND_INVALID, CLOSED, DISK_FULL, STORAGE_STALLED (certainly not done); OUTCOME_UNKNOWN,
+   * STORAGE_FAILED, REPLICA_FAILED (may have happened); REMOVED (its `outcome` says whether it
+   * may).
    * @example
    * ```ts
    * const total = await node.write(add(1), { timeoutMs: 2000 });

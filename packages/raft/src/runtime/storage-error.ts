@@ -12,7 +12,7 @@ export function storageError(error: unknown, what: string): unknown {
   const message = `${what}: ${error.message}`;
   switch (error.reason) {
     case "full":
-      return new QuorateError("DISK_FULL", message, options);
+      return new QuorateError("DISK_FULL", `${message}. Make space and start again`, options);
     case "access":
       return new QuorateError("DATA_DIR_INVALID", message, options);
     default:

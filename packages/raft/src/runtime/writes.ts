@@ -25,6 +25,7 @@
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs } from "../core/contract.ts";
+import type { Health } from "../core/health-watch.ts";
 import { EntryKind, ENTRY_HEAD_BYTES, packEntries } from "../core/entry.ts";
 import { encodeSessionEntry } from "../machine/session-entry.ts";
 import { readU32 } from "../util/bytes.ts";
@@ -84,6 +85,8 @@ export class Writes {
   #retryAtMs = 0;
   /** This member leaves: it takes nothing from others any more. */
   #hasLeft = false;
+  /** Whether entries come into this log: else this member never sees applied what it hands on. */
+  health: Health = "ok";
 
   constructor(hooks: WritesHooks) {
     this.#hooks = hooks;
@@ -126,6 +129,7 @@ export class Writes {
     this.#hasMoved = false;
     if (!this.hasGathered || leader === undefined) return;
     if (leader === this.#hooks.id) this.#propose(nowMs, core);
+    else if (isCutOff(this.health)) this.#refuseCutOff();
     else if (nowMs >= this.#retryAtMs) this.#forward(nowMs, leader);
   }
 
@@ -410,6 +414,14 @@ export class Writes {
     }
   }
 
+  /** What it hands on it would never see applied. */
+  #refuseCutOff(): void {
+    const isFull = this.health === "full";
+    const code = isFull ? "DISK_FULL" : "STORAGE_STALLED";
+    const text = isFull ? CUT_OFF.full : CUT_OFF.stalled;
+    for (const call of this.#gathered.pending()) call.reject(call.endedBy(code, text));
+  }
+
   #refuseFull(): void {
     for (const call of this.#gathered.pending()) call.reject(fullError(call));
   }
@@ -484,6 +496,23 @@ export class Writes {
     }
   }
 }
+
+/** Whether a member of that health, while it does not lead, gets no entries any more. */
+export function isCutOff(health: Health): boolean {
+  return health === "full" || health === "stalled";
+}
+
+/** For a call that needs entries which do not come before that is over. */
+export function cutOffError(health: Health): QuorateError {
+  return health === "full"
+    ? new QuorateError("DISK_FULL", CUT_OFF.full)
+    : new QuorateError("STORAGE_STALLED", CUT_OFF.stalled);
+}
+
+const CUT_OFF = {
+  full: "this member has no space for its log: it is read-only",
+  stalled: "the disk of this member does not answer",
+} as const;
 
 function fullError(call: WriteCall): QuorateError {
   return call.endedBy(

@@ -10,9 +10,8 @@
  * one of the majority cannot hear a leader whom all others follow. For the same reason several
  * members that suffer have sound ways among themselves.
  *
- * A leader whose disk hangs does not give up its leadership yet: it goes on as long as the others
- * have what it cannot read any more, and may then commit nothing. Until it steps down by itself,
- * whoever leads, or has asked for votes and may lead in a moment, is dead instead.
+ * Whoever leads may have a disk that hangs or is full as well: it has to get out of the way by
+ * itself (core/yield.ts).
  */
 import { between, pick } from "./random-streams.ts";
 import type { SimMember } from "./sim-member.ts";
@@ -30,6 +29,7 @@ export const AFFLICTIONS = [
   "slow-ways",
   "paused",
   "stuck-disk",
+  "full-disk",
   "flapping",
 ] as const;
 
@@ -87,10 +87,7 @@ export class Minority {
     return this.#majority.includes(member);
   }
 
-  #afflict(member: SimMember, drawn: Affliction): void {
-    const role = member.core?.role;
-    const mayLead = role === "leader" || role === "candidate";
-    const affliction = drawn === "stuck-disk" && mayLead ? "dead" : drawn;
+  #afflict(member: SimMember, affliction: Affliction): void {
     this.#world.audience.fault(
       `minority-${affliction}`,
       `${member.id}, until the others have served`,
@@ -117,6 +114,8 @@ export class Minority {
         return member.pause();
       case "stuck-disk":
         return member.disk.stall(FOR_EVER_US);
+      case "full-disk":
+        return member.disk.fill(FOR_EVER_US);
       case "flapping":
         return this.#flap(member, true, this.#epoch);
       default:

@@ -30,6 +30,7 @@ export type ErrorCode =
   | "MEMBERSHIP_UNSAFE"
   | "MEMBERSHIP_TIMEOUT"
   | "DISK_FULL"
+  | "STORAGE_STALLED"
   | "STORAGE_FAILED"
   | "LOG_DAMAGED"
   | "SNAPSHOT_DAMAGED"
@@ -190,7 +191,14 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
     outcome: "not-done",
     httpStatus: 507,
     exitCode: 4,
-    text: "The next log segment could not be prepared: the member is read-only until space is back.",
+    text: "There is no space for the log, on this member, on the leader or on too many others: read-only.",
+  },
+  STORAGE_STALLED: {
+    retryable: true,
+    outcome: "not-done",
+    httpStatus: 503,
+    exitCode: 4,
+    text: "The disk of this member does not answer: what goes through its log has to be asked of another.",
   },
   STORAGE_FAILED: {
     retryable: false,

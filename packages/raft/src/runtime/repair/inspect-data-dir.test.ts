@@ -308,8 +308,11 @@ describe("a directory that the engine refuses", () => {
     const path = segmentOf(disk, 1);
     disk.beforeOperation = (operation) =>
       operation.kind === "read" && operation.path === path ? { reason: "io" } : undefined;
-    const inspection = await inspectDirectory({ disk, checksum: crc32, digest: nodeDigest }, DATA);
-    expect(codes(inspection)).toContain("LOG_DAMAGED");
+    const ports = { disk, checksum: crc32, digest: nodeDigest };
+    expect(codes(await inspectDirectory(ports, DATA))).toContain("UNREADABLE");
+    disk.beforeOperation = undefined;
+    disk.spoil(path, 2_000, 1);
+    expect(codes(await inspectDirectory(ports, DATA))).toContain("LOG_DAMAGED");
   });
 
   test("for its member was removed, with the reason", async () => {

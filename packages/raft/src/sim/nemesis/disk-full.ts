@@ -13,7 +13,7 @@ import type { NemesisOptions } from "../options.ts";
 import { between, chance } from "../random-streams.ts";
 import type { Nemesis } from "./nemesis.ts";
 import { again, lastsUs, Occasions, quickRestartUs, soonUs, upToUs } from "./rhythm.ts";
-import { someMembers } from "./targets.ts";
+import { leaderOf, someMembers } from "./targets.ts";
 
 /** Clusters that form while a disk is full, per mille. */
 const AT_FORMATION = 100;
@@ -30,7 +30,9 @@ export const diskFull: Nemesis = {
     };
     const fillSome = (): void => {
       const forUs = longUs(random, options);
-      for (const member of someMembers(stage, random)) {
+      const leader = chance(random, 300) ? leaderOf(stage) : undefined;
+      const members = leader === undefined ? someMembers(stage, random) : [leader];
+      for (const member of members) {
         const isAimed = chance(random, 700);
         stage.fillDisk(member, forUs, isAimed ? "next-segment" : "now");
         if (!isAimed && chance(random, 200)) die(member, upToUs(random, forUs));

@@ -1,0 +1,143 @@
+/**
+ * Disks that fill up and are freed again, under members as an operator starts them: a small file
+ * system in memory that somebody else fills.
+ */
+import { mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { TestContext } from "vitest";
+import { Cluster } from "../harness/cluster.ts";
+import type { Member } from "../harness/cluster.ts";
+import { askForReply, errorOf, jsonOf } from "../harness/http.ts";
+import type { Reply } from "../harness/http.ts";
+import { SmallDisk } from "../harness/tmpfs.ts";
+import { waitUntil } from "../harness/wait.ts";
+
+const T = 1_000;
+/** Room for what a member needs to start, and for some segments of 1 MiB. */
+const DISK_MIB = 12;
+/** Some thirty of these fill a segment; two are there when the disk fills up. */
+const VALUE = "v".repeat(30_000);
+const WRITES_MAX = 200;
+
+interface Health {
+  readonly storage: { readonly state: string };
+  readonly health: { readonly state: string };
+  readonly members: readonly { readonly id: string; readonly health?: string }[];
+}
+
+test("a leader without space hands over, serves nothing wrong, and comes back by itself", async (context) => {
+  const disk = await SmallDisk.mount(context, DISK_MIB);
+  const cluster = await started(context, [disk]);
+  const [n1, n2, n3] = cluster.members as [Member, Member, Member];
+  await lead(n1);
+  expect((await put(n1, "kept", "before")).status).toBe(200);
+  disk.fill();
+  // Every write through those with space is done, whoever leads meanwhile.
+  await writeUntil(n2, async () => (await healthOf(n1)).storage.state === "full");
+  const began = performance.now();
+  const leader = await cluster.leader([n2, n3]);
+  expect(performance.now() - began).toBeLessThan(3 * T);
+  for (let i = 0; i < 10; i++) expect((await put(n2, `after${i}`, VALUE)).status).toBe(200);
+
+  // It refuses what it could not take, and answers what it has.
+  const refused = await put(n1, "refused", "x");
+  expect(refused.status).toBe(507);
+  expect(errorOf(refused)).toMatchObject({ code: "DISK_FULL", outcome: "not-done" });
+  expect((await get(n1, "kept", "?local=true")).body).toBe("before");
+  expect((await healthOf(n1)).health.state).toBe("full");
+  const seen = (await healthOf(leader)).members.find(({ id }) => id === n1.id);
+  expect(seen?.health).toBe("full");
+
+  disk.free();
+  await waitUntil("n1 has space again", 5 * T, async () => {
+    return (await healthOf(n1)).storage.state === "ok";
+  });
+  await cluster.settled(10 * T);
+  expect((await put(n1, "after", "all")).status).toBe(200);
+  expect((await get(n1, "after9")).body).toBe(VALUE);
+  expect((await get(n1, "refused")).status).toBe(404);
+});
+
+test("with all disks full every member refuses writes and answers reads; leadership stays", async (context) => {
+  const disks: SmallDisk[] = [];
+  for (let i = 0; i < 3; i++) disks.push(await SmallDisk.mount(context, DISK_MIB));
+  const cluster = await started(context, disks);
+  const leader = await cluster.settled(10 * T);
+  expect((await put(leader, "kept", "before")).status).toBe(200);
+  for (const disk of disks) disk.fill();
+  const areFull = async (): Promise<boolean> => {
+    const all = await Promise.all(cluster.members.map((member) => healthOf(member)));
+    return all.every(({ storage }) => storage.state === "full");
+  };
+  for (let i = 0; i < WRITES_MAX && !(await areFull()); i++) await put(leader, `k${i % 4}`, VALUE);
+  await waitUntil("all logs wait for space", 5 * T, areFull);
+  // It may have moved once, to one that was full a moment later; then it stays.
+  const last = await cluster.settled(5 * T);
+  await waitUntil("the leader knows", 5 * T, async () => {
+    const { members } = await healthOf(last);
+    return members.filter(({ health }) => health === "full").length === 2;
+  });
+  const { term } = await last.status();
+  for (const member of cluster.members) {
+    const refused = await put(member, "refused", "x");
+    expect(refused.status, member.id).toBe(507);
+    expect(errorOf(refused)).toMatchObject({ code: "DISK_FULL", outcome: "not-done" });
+    expect((await get(member, "kept")).body).toBe("before");
+  }
+  await quiet(3 * T);
+  expect(await last.status()).toMatchObject({ isLeader: true, term });
+
+  for (const disk of disks) disk.free();
+  await waitUntil("every member takes writes again", 10 * T, async () => {
+    const writes = await Promise.all(cluster.members.map((m) => put(m, `healed-${m.id}`, "yes")));
+    return writes.every(({ status }) => status === 200);
+  });
+  expect((await get(leader, "refused")).status).toBe(404);
+});
+
+/** So long nothing may happen. */
+async function quiet(ms: number): Promise<void> {
+  const began = performance.now();
+  await waitUntil("time passes", 2 * ms, () => performance.now() - began > ms);
+}
+
+async function started(context: TestContext, disks: readonly SmallDisk[]): Promise<Cluster> {
+  const args = ["--segment-bytes", "1048576", "--value-bytes-max", "65536"];
+  const cluster = await Cluster.make(context, { members: 3, electionTimeoutMs: T, args });
+  disks.forEach(({ mountPoint }, i) => {
+    const directory = join(mountPoint, "data");
+    mkdirSync(directory);
+    symlinkSync(directory, cluster.members[i]!.directory);
+  });
+  await cluster.start();
+  return cluster;
+}
+
+async function lead(member: Member): Promise<void> {
+  const path = `/leader/transfer?to=${member.id}`;
+  const reply = await askForReply({ port: member.httpPort, method: "POST", path });
+  expect(reply.status, reply.body).toBe(200);
+}
+
+/** Writes through a member; all of them have to be done. */
+async function writeUntil(member: Member, isSo: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; !(await isSo()); i++) {
+    expect(i, "the disk fills up").toBeLessThan(WRITES_MAX);
+    const reply = await put(member, `k${i % 4}`, VALUE);
+    expect(reply.status, reply.body).toBe(200);
+  }
+}
+
+async function healthOf(member: Member): Promise<Health> {
+  const reply = await askForReply({ port: member.httpPort, method: "GET", path: "/status" });
+  return jsonOf(reply) as unknown as Health;
+}
+
+function put(member: Member, key: string, body: string): Promise<Reply & { type: "reply" }> {
+  return askForReply({ port: member.httpPort, method: "PUT", path: `/kv/${key}`, body });
+}
+
+function get(member: Member, key: string, query = ""): Promise<Reply & { type: "reply" }> {
+  return askForReply({ port: member.httpPort, method: "GET", path: `/kv/${key}${query}` });
+}
