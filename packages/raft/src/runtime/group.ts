@@ -73,7 +73,6 @@ export class Group {
   #careAtMs = Number.POSITIVE_INFINITY;
   /** The newest committed configuration, once one was committed. */
   #committed: IndexedConfiguration | undefined;
-  /** The log waits for space; and whether the core was told. */
   #isFull = false;
   #isFullTold = false;
 
@@ -331,7 +330,6 @@ export class Group {
     if (engine === undefined) return;
     if (this.#isFull !== this.#isFullTold) {
       this.#isFullTold = this.#isFull;
-      this.#trace.record(nowMs, "storage full", this.#isFull ? 1 : 0);
       engine.core.storage(nowMs, this.#isFull);
       this.#writes.health = engine.core.status().health.state;
     }
