@@ -12,6 +12,7 @@ import { SimDisk } from "../disk/sim-disk.ts";
 import type { Disk } from "../disk/disk.ts";
 import { crc32 } from "../util/checksum.ts";
 import type { Clock, Timer } from "../util/clock.ts";
+import { QuorateError } from "../util/error.ts";
 import { SeededRandom } from "../util/random.ts";
 import type { LogWrite } from "./log.ts";
 import { openLog } from "./open-log.ts";
@@ -272,4 +273,22 @@ export async function readAll(log: SegmentedLog, group: number, last: number): P
     from = batches.at(-1)!.lastIndex + 1;
   }
   return texts;
+}
+
+/** A write of one entry. */
+export function put(group: number, index: number, term = 1, text = "v"): LogWrite {
+  return { group, hardState: undefined, entries: [batchOf(index, term, { text })], commit: 0 };
+}
+
+/** The code of one of our errors. */
+export function codeOf(error: unknown): string | undefined {
+  return QuorateError.is(error) ? error.code : undefined;
+}
+
+/** The code of the error that it ends with; undefined where it ends well. */
+export async function failureOf(promise: Promise<unknown>): Promise<string | undefined> {
+  return promise.then(
+    () => undefined,
+    (error: unknown) => codeOf(error) ?? String(error),
+  );
 }
