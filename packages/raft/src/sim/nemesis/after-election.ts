@@ -32,8 +32,8 @@ export const afterElection: Nemesis = {
   },
 };
 
-/** One of the things that can happen to a member in the middle of something. */
 // eslint-disable-next-line max-params -- to whom, how long, and the dice
+/** One of the things that can happen to a member in the middle of something. */
 export function harm(
   stage: Stage,
   victim: MemberView,
