@@ -290,4 +290,9 @@ export interface RaftInputs {
   status(): RaftStatus;
   /** The batch that holds `index`, where it is still in memory. */
   batchAt(index: number): EntryBatch | undefined;
+  /**
+   * The first index that is in memory; behind the last one where none is. Only what is before it
+   * may be read from the log: from here on that may still hold what was truncated since.
+   */
+  readonly memoryIndex: number;
 }

@@ -219,6 +219,10 @@ export class Raft implements RaftInputs {
   batchAt(index: number): EntryBatch | undefined {
     return this.state.log.batchAt(index);
   }
+
+  get memoryIndex(): number {
+    return this.state.log.memoryIndex;
+  }
 }
 
 function dispatch(state: RaftState, from: MemberId, message: Message): void {

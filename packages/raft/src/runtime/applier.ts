@@ -252,7 +252,8 @@ export class Applier {
       if (batch.firstIndex <= index && index <= batch.lastIndex) return batch;
     }
     this.#isLoading = true;
-    this.#hooks.load(index, this.commit, READ_BYTES);
+    // Where memory begins, the log may still hold what was truncated and is not overwritten yet.
+    this.#hooks.load(index, Math.min(this.commit, this.#core.memoryIndex - 1), READ_BYTES);
     return undefined;
   }
 }

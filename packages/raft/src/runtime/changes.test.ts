@@ -1,4 +1,11 @@
 import { describe, expect, test } from "vitest";
+import type { RaftInputs } from "../core/contract.ts";
+import { EntryBatch, EntryKind, packEntries } from "../core/entry.ts";
+import type { Log } from "../log/log.ts";
+import { EngineState } from "../machine/engine-state.ts";
+import { fromUtf8, utf8 } from "../util/bytes.ts";
+import { crc32 } from "../util/checksum.ts";
+import { Changes } from "./changes.ts";
 import type { Change } from "./changes.ts";
 import { add, errorOf, World } from "./world-harness.ts";
 import type { Command, Node, Opened } from "./world-harness.ts";
@@ -179,5 +186,62 @@ describe("changes", () => {
       expect(() => one.node.changes({ from })).toThrow("OPTION_INVALID");
     }
     await world.close([one]);
+  });
+});
+
+describe("a log whose end was replaced", () => {
+  const text = { encode: utf8, decode: fromUtf8 };
+
+  function batch(firstIndex: number, term: number, ...texts: readonly string[]): EntryBatch {
+    const entries = texts.map((one) => ({ kind: EntryKind.command, payload: utf8(one) }));
+    return EntryBatch.seal(packEntries(entries), { term, firstIndex, timeMs: 9, checksum: crc32 });
+  }
+
+  /** Feeds over a core and a log that the test fills. */
+  function feeds(core: { memory: EntryBatch[]; applied: number; log: EntryBatch[] }): Changes {
+    const inputs = {
+      batchAt: (index: number) =>
+        core.memory.find((one) => one.firstIndex <= index && index <= one.lastIndex),
+      get memoryIndex() {
+        return core.memory[0]?.firstIndex ?? core.applied + 1;
+      },
+    };
+    const read = async (_group: number, from: number, to: number): Promise<EntryBatch[]> =>
+      core.log
+        .filter((one) => one.lastIndex >= from && one.firstIndex <= to)
+        .map((one) => one.from(Math.max(from, one.firstIndex), crc32).upTo(to, crc32));
+    const state = new EngineState();
+    return new Changes({
+      log: { read } as unknown as Log,
+      group: 1,
+      engine: () => ({
+        core: inputs as unknown as RaftInputs,
+        applier: { applied: core.applied, state },
+      }),
+      state: () => "running",
+      refusal: () => expect.fail("nothing fails here"),
+    });
+  }
+
+  test("is not read where memory begins: what is committed may not have overwritten it yet", async () => {
+    const core = {
+      log: [batch(1, 1, "a", "b"), batch(3, 1, "never")],
+      memory: [batch(3, 2, "c")],
+      applied: 3,
+    };
+    const feed = feeds(core).feed(text, { from: 1 });
+    const seen: string[] = [];
+    for await (const { command } of feed) if (seen.push(command) === 3) break;
+    expect(seen).toEqual(["a", "b", "c"]);
+  });
+
+  test("is not shown from a batch that was taken before: only what was applied by then is", async () => {
+    const core = { log: [], memory: [batch(1, 1, "a", "b", "never")], applied: 2 };
+    const feed = feeds(core).feed(text, { from: 1 });
+    const seen = [(await feed.next()).value?.command];
+    core.memory = [batch(1, 1, "a", "b"), batch(3, 2, "c")];
+    core.applied = 3;
+    for (let i = 0; i < 2; i++) seen.push((await feed.next()).value?.command);
+    expect(seen).toEqual(["a", "b", "c"]);
   });
 });

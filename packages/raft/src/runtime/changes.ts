@@ -95,11 +95,13 @@ export class Changes {
     let next = options.from ?? this.#applied + 1;
     try {
       while (await this.#wait(next, signal)) {
-        const batches = await this.#stretch(next);
+        // What a batch holds behind this may be truncated while the consumer is at work.
+        const upTo = this.#applied;
+        const batches = await this.#stretch(next, upTo);
         for (const batch of batches) {
           if (batch.lastIndex < next) continue;
           cursor.reset(batch, next);
-          while (this.#moves(cursor, next)) {
+          while (next <= upTo && cursor.next()) {
             const { index, kind, payload } = cursor.view;
             next = index + 1;
             if (kind !== EntryKind.command || !this.#hasEffect(index)) continue;
@@ -111,11 +113,6 @@ export class Changes {
     } finally {
       this.#feeds--;
     }
-  }
-
-  /** To the entry at `next`, if that is applied and in the batch. */
-  #moves(cursor: EntryCursor, next: number): boolean {
-    return next <= this.#applied && cursor.next();
   }
 
   #hasEffect(index: number): boolean {
@@ -152,8 +149,8 @@ export class Changes {
     }
   }
 
-  /** Batches from `next` on; none where the group has ended meanwhile. */
-  async #stretch(next: number): Promise<readonly EntryBatch[]> {
+  /** Batches from `next` on, at most up to `upTo`; none where the group has ended meanwhile. */
+  async #stretch(next: number, upTo: number): Promise<readonly EntryBatch[]> {
     const engine = this.#hooks.engine();
     if (engine === undefined) return [];
     const batch = engine.core.batchAt(next);
@@ -162,7 +159,8 @@ export class Changes {
     let failure: QuorateError | undefined;
     try {
       const { log, group } = this.#hooks;
-      batches = await log.read(group, next, engine.applier.applied, READ_BYTES);
+      const to = Math.min(upTo, engine.core.memoryIndex - 1);
+      batches = await log.read(group, next, to, READ_BYTES);
     } catch (error) {
       failure = failureOf(error);
     }

@@ -222,6 +222,10 @@ export class Probe implements RaftInputs {
     return this.#core.batchAt(index);
   }
 
+  get memoryIndex(): number {
+    return this.#core.memoryIndex;
+  }
+
   #state(state: HardState): void {
     this.term = state.term;
     this.vote = state.vote;
