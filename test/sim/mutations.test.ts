@@ -9,18 +9,6 @@ import { expect, test } from "vitest";
 const ROOT = resolve(import.meta.dirname, "../..");
 const HALF_AN_HOUR_MS = 1_800_000;
 
-/**
- * Owed: their stories are told of a library without sessions, snapshots and leaders that give
- * way, and no longer reach the moment that they are about. Each is to be told anew.
- */
-const OWED: readonly string[] = [
-  "issue-etcd-6378",
-  "issue-hashicorp-503",
-  "issue-nats-6888",
-  "lease-without-margin",
-  "leftover-record",
-];
-
 interface Check {
   readonly rows: readonly { readonly name: string; readonly type: string }[];
   readonly failed: readonly unknown[];
@@ -31,7 +19,7 @@ test(
   async () => {
     const { rows, failed } = await check();
     const missed = rows.filter(({ type }) => type !== "caught" && type !== "equivalent");
-    expect(missed.filter(({ name }) => !OWED.includes(name))).toEqual([]);
+    expect(missed).toEqual([]);
     expect(failed).toEqual([]);
     const caught = rows.filter(({ type }) => type === "caught").map(({ name }) => name);
     const told = caught.filter((name) => name.startsWith("issue-"));

@@ -104,6 +104,7 @@ async function clocksApart(): Promise<void> {
 async function clocksApartWith(seed: number): Promise<boolean> {
   const driftBoundPpm = 100_000;
   const d = await leading({ driftBoundPpm, seed });
+  await d.open("n2");
   const { members } = d.world;
   for (const { id, clock } of members) clock!.runAt(id === "n1" ? -driftBoundPpm : driftBoundPpm);
   await d.ms(STORY_TIMEOUT_MS);

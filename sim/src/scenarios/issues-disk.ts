@@ -87,6 +87,7 @@ async function tornBatches(): Promise<void> {
   for (let round = 0; round < 12; round++) {
     await d.until(() => d.leader() !== undefined, "somebody leads");
     const { id } = d.leader()!;
+    await d.open(id);
     await d.ms(20);
     // While one write is under way three entries gather; the next write carries them as three
     // records. On each member the power fails in the midst of that.
@@ -206,8 +207,10 @@ async function powerOfOne(): Promise<void> {
 }
 
 async function killedWhileStarting(): Promise<void> {
-  for (let operation = 1; operation <= 30; operation++) {
-    const d = new Director({ members: 1, seed: operation });
+  // The seed decides how much of an operation that is under way has come about.
+  for (let seed = 1; seed <= 120; seed++) {
+    const operation = 1 + (seed % 30);
+    const d = new Director({ members: 1, seed });
     const n1 = d.of("n1");
     n1.start();
     n1.disk.disk.beforeOperation = ({ n }) => {

@@ -2,7 +2,7 @@
  * Historical bugs of replication: followers that get stuck, lose what they acknowledged, or end up
  * with another log than their leader.
  */
-import { Director } from "quorate/sim";
+import { Director, STORY_TIMEOUT_MS } from "quorate/sim";
 import type { Scenario } from "../scenario.ts";
 
 /** Bugs of replication. */
@@ -140,12 +140,15 @@ async function fullWindow(): Promise<void> {
 async function hangingDisk(): Promise<void> {
   const d = await Director.begin();
   await d.elect("n1");
+  await d.open("n2");
   // The disk of the leader hangs for a long time. It needs no disk for heartbeats, so nobody
   // elects; there nothing was sent, either, before the leader itself had written it.
   d.of("n1").disk.stall(3_000_000);
   const write = d.put("n2", "x", "kept");
-  await d.until(() => write.outcome !== "open", "the write ends", 1_000);
+  // Long before it is noticed that the disk hangs, and another one leads.
+  await d.until(() => write.outcome !== "open", "the write ends", STORY_TIMEOUT_MS / 2);
   await d.done(write);
+  d.expect(d.leader()?.id === "n1", "n1 still leads");
   await d.end();
 }
 

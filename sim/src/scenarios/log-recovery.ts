@@ -90,6 +90,7 @@ async function leftoverOfTornWrite(): Promise<void> {
   n1.disk.disk.place(SEGMENT, torn);
   await d.start("n1");
   await d.elect("n1");
+  await d.open("n1");
   const end = recordsOf(imageOf(d)).at(-1)!;
   d.expect(end.at >= first.at && end.at + end.bytes < second.at, "the log was cut at the tear");
   // Records are as much longer as their values are: this one fills the place up to the leftover.
