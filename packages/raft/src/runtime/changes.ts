@@ -8,9 +8,10 @@
  * engine's state (machine/history.ts); only what is applied is shown, and that is committed.
  *
  * A feed ends: without an error when its signal is aborted and when the replica closes or is
- * removed; with REPLICA_FAILED when that fails; with HISTORY_COMPACTED when the log no longer
- * holds, or it is no longer known of, what comes next. That happens to a consumer that is slower
- * than compaction, and on a member that was so far behind that it got a snapshot.
+ * removed; with REPLICA_FAILED when that fails; with LOG_DAMAGED when the log could not be read
+ * (where its cause is a DiskError, another feed may succeed); with HISTORY_COMPACTED when the log no longer holds, or it is no
+ * longer known of, what comes next. That happens to a consumer that is slower than compaction, and
+ * on a member that was so far behind that it got a snapshot.
  */
 import type { RaftInputs } from "../core/contract.ts";
 import type { EntryBatch } from "../core/entry.ts";

@@ -491,7 +491,7 @@ export interface Replica<Command, Query> extends AsyncDisposable {
    * aborted and when the replica closes.
    *
    * @throws QuorateError OPTION_INVALID at once; HISTORY_COMPACTED (its `firstIndex` says from
-   * where on there is anything), OVERLOADED, REPLICA_FAILED while it is read.
+   * where on there is anything), OVERLOADED, LOG_DAMAGED, REPLICA_FAILED while it is read.
    * @example
    * ```ts
    * for await (const { index, command } of node.changes({ from: seen + 1, signal })) {

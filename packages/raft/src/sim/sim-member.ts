@@ -9,6 +9,7 @@
  * started again a while later. A member that refuses to start since its log is damaged is `lost`:
  * that is right where the fault atlas damaged it, and a violation everywhere else.
  */
+import { DiskError } from "../disk/disk.ts";
 import { Raft } from "../core/raft.ts";
 import type { Incarnation, MemberId } from "../core/configuration.ts";
 import type { MembershipChange } from "../core/membership-change.ts";
@@ -244,6 +245,10 @@ export class SimMember implements MemberView {
       }
     } catch (error) {
       if (process.isDead || replica.status().state !== "running") return;
+      // A read of the log that failed: what comes next is asked for again, as a consumer would.
+      if (QuorateError.is(error) && error.cause instanceof DiskError) {
+        return this.#follow(process, replica);
+      }
       const firstIndex = QuorateError.is(error) ? error.firstIndex : undefined;
       if (firstIndex === undefined || firstIndex <= this.#nextChange) {
         this.#world.broken("changes-whole", `${this.id}: its feed of changes ends`, error);
