@@ -9,9 +9,9 @@
  *
  * A feed ends: without an error when its signal is aborted and when the replica closes or is
  * removed; with REPLICA_FAILED when that fails; with LOG_DAMAGED when the log could not be read
- * (where its cause is a DiskError, another feed may succeed); with HISTORY_COMPACTED when the log no longer holds, or it is no
- * longer known of, what comes next. That happens to a consumer that is slower than compaction, and
- * on a member that was so far behind that it got a snapshot.
+ * (where the cause is a DiskError, another feed may succeed); with HISTORY_COMPACTED when the log
+ * no longer holds, or it is no longer known of, what comes next. That happens to a consumer that is
+ * slower than compaction, and on a member that was so far behind that it got a snapshot.
  */
 import type { RaftInputs } from "../core/contract.ts";
 import type { EntryBatch } from "../core/entry.ts";
