@@ -56,6 +56,7 @@ export async function startMember(
     keyBytesMax: config.keyBytesMax,
     valueBytesMax: config.valueBytesMax,
     connectionsMax: config.httpConnectionsMax,
+    corsOrigins: config.corsOrigins?.split(",") ?? [],
     isClosing: () => isClosing,
     identity: () => ({ id: config.id, leader }),
   });
@@ -95,6 +96,14 @@ function replicaOptions(
     leaseReads: config.leaseReads,
     clockDriftBoundPpm: config.clockDriftBoundPpm,
     segmentBytes: config.segmentBytes,
+    snapshot: {
+      automatic: !config.snapshotManual,
+      logBytes: config.snapshotLogBytes,
+      growth: config.snapshotGrowthPercent / 100,
+      entries: config.snapshotEntries,
+      sendBytesPerSecond: config.snapshotSendBytesPerSecond,
+      progressTimeoutMs: config.snapshotProgressTimeoutMs,
+    },
     commandBytesMax: commandBytesMax(config),
   };
 }

@@ -40,6 +40,8 @@ export interface StatusPage {
     readonly tolerates: number;
     readonly change: ClusterChange | null;
   };
+  /** Version of the state machine: the one in force, and the newest that this member knows. */
+  readonly machine: { readonly version: number; readonly known: number };
   /** The newest snapshot; zeros where there is none. */
   readonly snapshot: { readonly index: number; readonly term: number; readonly bytes: number };
   /** Index of the last applied entry. */

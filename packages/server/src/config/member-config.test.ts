@@ -77,6 +77,20 @@ describe("the configuration of a member", () => {
     expect(resolve({}, { QUORATE_CONFIG: config }).keyBytesMax).toBe(300);
   });
 
+  test("takes origins as browsers write them, and nothing else", () => {
+    const corsOrigins = "https://app.example,http://127.0.0.1:10091";
+    expect(resolve({ corsOrigins }).corsOrigins).toBe(corsOrigins);
+    for (const wrong of [
+      "*",
+      "app.example",
+      "https://app.example/",
+      "https://app.example:443",
+      "file:///x",
+    ]) {
+      expect(problemOf({ corsOrigins: wrong })).toContain(`${JSON.stringify(wrong)} is no origin`);
+    }
+  });
+
   test("reads lists of members and flags in every form", () => {
     const members = "n1=127.0.0.1:9091,n2=[::1]:9092";
     expect(resolve({ id: "n1", members }).start).toEqual({

@@ -11,6 +11,7 @@ export type OptionType =
   | "address"
   | "addresses"
   | "members"
+  | "origins"
   | "integer"
   | "choice"
   | "flag";
@@ -169,6 +170,52 @@ export const START_OPTIONS = {
     min: 1_048_576,
     max: 1_073_741_824,
   },
+  snapshotManual: {
+    type: "flag",
+    flag: "--snapshot-manual",
+    text: "take snapshots only when asked to (quorate snapshot, POST /snapshot): the log grows until then",
+    default: false,
+  },
+  snapshotLogBytes: {
+    type: "integer",
+    flag: "--snapshot-log-bytes <bytes>",
+    text: "a snapshot is due after so many bytes of applied log",
+    default: 67_108_864,
+    min: 1_024,
+    max: 1_099_511_627_776,
+  },
+  snapshotGrowthPercent: {
+    type: "integer",
+    flag: "--snapshot-growth <percent>",
+    text: "… and after so much log in relation to the newest snapshot, so that a large state is not written again for a little log",
+    default: 100,
+    min: 0,
+    max: 100_000,
+  },
+  snapshotEntries: {
+    type: "integer",
+    flag: "--snapshot-entries <number>",
+    text: "… and not before so many entries",
+    default: 1_000,
+    min: 1,
+    max: 1_000_000_000,
+  },
+  snapshotSendBytesPerSecond: {
+    type: "integer",
+    flag: "--snapshot-send-rate <bytes>",
+    text: "bytes per second that this member sends of snapshots, to all others together",
+    default: 67_108_864,
+    min: 65_536,
+    max: 1_099_511_627_776,
+  },
+  snapshotProgressTimeoutMs: {
+    type: "integer",
+    flag: "--snapshot-progress-timeout <ms>",
+    text: "a snapshot on its way that does not move for so long is given up, and the log that was kept for it may go",
+    default: 10_000,
+    min: 100,
+    max: 86_400_000,
+  },
   httpConnectionsMax: {
     type: "integer",
     flag: "--http-connections-max <number>",
@@ -176,6 +223,12 @@ export const START_OPTIONS = {
     default: 4_096,
     min: 1,
     max: 65_535,
+  },
+  corsOrigins: {
+    type: "origins",
+    flag: "--cors-origin <list>",
+    text: "origins whose web pages may read and write here, as https://app.example,http://127.0.0.1:10091; a member's own pages always may",
+    otherwise: "no other page may write",
   },
   insecure: {
     type: "flag",

@@ -54,6 +54,17 @@ function schemaOf(row: OptionRow): z.ZodType<string | number | boolean> {
           refuse(context, `must be host:port,…; ${JSON.stringify(item)} ${address}`);
         }
       });
+    case "origins":
+      return text().check((context) => {
+        for (const item of context.value.split(",")) {
+          if (isOrigin(item)) continue;
+          refuse(
+            context,
+            `must be https://host,…; ${JSON.stringify(item)} is no origin: scheme, host and port, as ` +
+              "browsers write it, without a path. There is no * for all",
+          );
+        }
+      });
     case "members":
       return text().check((context) => {
         const problem = problemOfMembers(context.value);
@@ -77,6 +88,11 @@ function integer(row: OptionRow): z.ZodType<number> {
   return z
     .union([z.number(), digits], { error })
     .pipe(z.int({ error }).min(row.min!, { error }).max(row.max!, { error }));
+}
+
+/** As browsers write it in `Origin`: nothing but that would ever be equal to one. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 }
 
 function problemOfMembers(list: string): string | undefined {

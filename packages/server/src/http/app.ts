@@ -5,9 +5,7 @@
  *   request line as much as an unknown route.
  * - Time and size are bounded before anything else is done: headers within 10 s, a whole request
  *   within 30 s, a number of connections, the size of a value.
- * - Nothing is authenticated yet. That a web page in somebody's browser cannot write to a member on
- *   the same machine is ensured by refusing writes that carry a foreign Origin, or on loopback one
- *   that is a name.
+ * - Nothing is authenticated yet. What web pages in somebody's browser may do is in cors.ts.
  */
 import type { Socket } from "node:net";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -16,6 +14,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { QuorateError } from "quorate";
 import type { Replica } from "quorate";
 import type { KvCommand, KvQuery, StoreSize } from "../store/command.ts";
+import { Origins } from "./cors.ts";
 import { describeError, HttpError, HTTP_ERROR_CODES } from "./http-error.ts";
 import type { HttpErrorCode } from "./http-error.ts";
 import { addKvRoutes, sendJson, valueTooLarge } from "./kv-routes.ts";
@@ -39,6 +38,8 @@ export interface HttpAppOptions {
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;
   readonly connectionsMax: number;
+  /** Origins whose pages may use this member beside its own; default none. */
+  readonly corsOrigins?: readonly string[];
 }
 
 /** Path and headers of a request: room for the longest key with every byte percent-encoded. */
@@ -74,7 +75,10 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
-  app.addHook("onRequest", beforeRequest);
+  const origins = new Origins(options.corsOrigins ?? []);
+  app.addHook("onRequest", (request, reply, done) => {
+    beforeRequest(origins, { request, reply }, done);
+  });
   app.addHook("onSend", (_request, reply, _payload, done) => {
     if (options.isClosing?.() === true) reply.header("connection", "close");
     if (options.identity !== undefined) sayWho(reply, options.identity());
@@ -140,26 +144,20 @@ function noteUnanswered(request: IncomingMessage, response: ServerResponse): voi
 
 /** The body is bytes, whatever the client calls it: a malformed type must not refuse a value. */
 function beforeRequest(
-  request: FastifyRequest,
-  reply: FastifyReply,
+  origins: Origins,
+  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
   done: (error?: HttpError) => void,
 ): void {
   noteUnanswered(request.raw, reply.raw);
-  const { headers, method } = request.raw;
+  const { headers } = request.raw;
   if (headers["content-type"] !== undefined) delete headers["content-type"];
   const problem = problemOf(request.raw);
   if (problem !== undefined) {
     done(new HttpError("REQUEST_INVALID", problem));
     return;
   }
-  const { origin } = headers;
-  if (origin !== undefined && method !== "GET" && method !== "HEAD") {
-    if (!isOwnOrigin(origin, headers.host, request.socket.localAddress)) {
-      done(new HttpError("CROSS_ORIGIN", `a page of ${origin} may not write here`));
-      return;
-    }
-  }
-  done();
+  if (origins.answer(request.raw, reply)) void reply.code(204).send();
+  else done(origins.refusal(request.raw));
 }
 
 /** What Node would refuse by itself, but without a word of why. */
@@ -168,18 +166,6 @@ function problemOf({ headers, httpVersion }: IncomingMessage): string | undefine
   const { expect } = headers;
   if (expect === undefined || /^100-continue$/i.test(expect)) return undefined;
   return "the only thing to Expect is 100-continue";
-}
-
-/**
- * Whether a page of `origin` is one of ours. On loopback a name proves nothing: any web site can
- * have its own name resolve to 127.0.0.1, so there only an address or `localhost` will do.
- */
-function isOwnOrigin(origin: string, host: string | undefined, local: string | undefined): boolean {
-  if (!URL.canParse(origin)) return false;
-  const { host: own, hostname } = new URL(origin);
-  if (own !== host) return false;
-  if (local === undefined || !/^(127\.|::1$|::ffff:127\.)/.test(local)) return true;
-  return hostname === "localhost" || hostname.startsWith("[") || /^[0-9.]+$/.test(hostname);
 }
 
 /** Unknown paths, and known ones with a method that they do not take. */

@@ -48,6 +48,7 @@ export function statusPage(sources: StatusSources): Record<string, unknown> {
     transfer: replica.transfer ?? null,
     members: membersOf(replica),
     membership: membershipOf(replica),
+    machine: { version: replica.machineVersion, known: replica.machineVersionKnown },
     snapshot: snapshotOf(replica),
     connections: replica.connections,
     applied: replica.applied,
