@@ -1,6 +1,7 @@
 /**
- * One process of the command line, started from the built packages. Its output goes to a file, so
- * that it is there whatever happens to the test, and costs the test no time.
+ * One process of the command line, or of another program, started from the built packages. Its
+ * output goes to a file, so that it is there whatever happens to the test, and costs the test no
+ * time.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -19,7 +20,15 @@ export interface Ending {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A running or ended `quorate` process. */
+/** What is run with the arguments of a {@link Child}, and where. */
+export interface Program {
+  readonly command: readonly [string, ...string[]];
+  readonly directory: string;
+}
+
+const QUORATE: Program = { command: [process.execPath, COMMAND], directory: process.cwd() };
+
+/** A running or ended process. */
 export class Child {
   /** Resolves when the process has ended; never rejects. */
   readonly ended: Promise<Ending>;
@@ -27,12 +36,14 @@ export class Child {
   readonly #child: ChildProcess;
   readonly #outputPath: string;
 
-  /** Runs `quorate` with these arguments; all output is appended to the file. */
-  constructor(args: readonly string[], outputPath: string) {
+  /** Runs `quorate`, or another program, with these arguments; appends all output to the file. */
+  constructor(args: readonly string[], outputPath: string, program: Program = QUORATE) {
     if (!existsSync(BUILT)) throw new Error("the packages are not built: run `npm run build`");
     const output = openSync(outputPath, "a", 0o600);
     this.#outputPath = outputPath;
-    this.#child = spawn(process.execPath, [COMMAND, ...args], {
+    const [command, ...first] = program.command;
+    this.#child = spawn(command, [...first, ...args], {
+      cwd: program.directory,
       detached: true,
       stdio: ["ignore", output, output],
       env: plainEnvironment(),

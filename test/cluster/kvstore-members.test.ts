@@ -1,0 +1,62 @@
+/**
+ * CKite's integration tests on examples/kvstore, second part: who leads, and that every member
+ * writes and reads. Their numbers are those of the list in CKite's order.
+ */
+import { expect, test } from "vitest";
+import { KvCluster } from "../harness/kvstore.ts";
+import type { KvMember } from "../harness/kvstore.ts";
+
+test("1: a single member elects itself", async (context) => {
+  const { members } = await KvCluster.start(context, 1);
+  const [only] = members as [KvMember];
+  expect(await only.leads()).toBe(true);
+});
+
+test("2: a member reads its own write", async (context) => {
+  const { members } = await KvCluster.start(context, 1);
+  const [only] = members as [KvMember];
+  expect(await only.get("key1")).toBe("null");
+  await only.put("key1", "value1");
+  expect(await only.get("key1")).toBe("value1");
+  expect(await only.local("key1")).toBe("value1");
+});
+
+test("6: three members elect one leader, and the others follow it", async (context) => {
+  const cluster = await KvCluster.start(context, 3);
+  const leader = await cluster.leader();
+  for (const member of cluster.members) expect(await member.leads()).toBe(member === leader);
+});
+
+test("7: another one leads when the leader dies", async (context) => {
+  const cluster = await KvCluster.start(context, 3);
+  const leader = await cluster.leader();
+  const { term } = (await leader.status()).cluster;
+  await leader.child.kill();
+  const next = await cluster.leader(cluster.others(leader));
+  expect((await next.status()).cluster.term).toBeGreaterThan(term);
+});
+
+test("8: what was written is read on all members", async (context) => {
+  const cluster = await KvCluster.start(context, 3);
+  const leader = await cluster.leader();
+  await leader.put("key1", "value1");
+  for (const member of cluster.members) expect(await member.get("key1")).toBe("value1");
+});
+
+test("9: a member that does not lead passes writes on", async (context) => {
+  const cluster = await KvCluster.start(context, 3);
+  const leader = await cluster.leader();
+  for (const follower of cluster.others(leader)) {
+    await follower.put("key1", follower.address);
+    expect(await leader.get("key1")).toBe(follower.address);
+  }
+});
+
+test("10: with one of three down the others write and read", async (context) => {
+  const cluster = await KvCluster.start(context, 3);
+  const leader = await cluster.leader();
+  const [down, other] = cluster.others(leader) as [KvMember, KvMember];
+  await down.child.kill();
+  await other.put("key1", "value1");
+  expect([await leader.get("key1"), await other.get("key1")]).toEqual(["value1", "value1"]);
+});
