@@ -53,9 +53,6 @@ export function memberOptions(args: readonly string[]): MemberOptions {
   const machine = new KVStore();
   const start = startOf(flags.bootstrap, flags.members);
   const dataDir = flags.datadir ?? `data/${listen}`;
-  if (start === undefined && !existsSync(dataDir)) {
-    throw invalid(`${dataDir} is new: say --bootstrap for a new cluster, or --members to join one`);
-  }
   // Here a timeout is drawn from T to 1.5 T: T is CKite's minimum, and its maximum must fit.
   const electionTimeoutMs = numberOf("min-election-timeout");
   if (flags["max-election-timeout"] && numberOf("max-election-timeout") < 1.5 * electionTimeoutMs) {
@@ -72,6 +69,9 @@ export function memberOptions(args: readonly string[]): MemberOptions {
     // CKite counts entries, and only entries.
     snapshot: { entries: numberOf("compaction-threshold"), logBytes: 1_024, growth: 0 },
   };
+  if (start === undefined && !existsSync(dataDir)) {
+    throw invalid(`${dataDir} is new: say --bootstrap for a new cluster, or --members to join one`);
+  }
   return { replica, machine, host: host.replace(/^\[|\]$/g, ""), httpPort };
 }
 

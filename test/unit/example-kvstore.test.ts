@@ -80,6 +80,7 @@ test("a leader that is cut off fails reads, and what it could not commit is gone
   expect(await read).toMatchObject({ code: "NO_LEADER" });
   expect(await lost).toMatchObject({ code: "OUTCOME_UNKNOWN" });
   cluster.heal();
+  await cluster.until(() => old.replica.status().leader === next?.id);
   expect(await old.replica.read(get("key1"))).toBe("value2");
 });
 
