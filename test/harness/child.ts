@@ -24,6 +24,8 @@ export interface Ending {
 export interface Program {
   readonly command: readonly [string, ...string[]];
   readonly directory: string;
+  /** Variables that it finds beside the ordinary ones. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 const QUORATE: Program = { command: [process.execPath, COMMAND], directory: process.cwd() };
@@ -46,7 +48,7 @@ export class Child {
       cwd: program.directory,
       detached: true,
       stdio: ["ignore", output, output],
-      env: plainEnvironment(),
+      env: { ...plainEnvironment(), ...program.variables },
     });
     closeSync(output);
     const { pid } = this.#child;
@@ -84,7 +86,7 @@ export class Child {
 }
 
 /** Nothing of the test runner's or the user's settings reaches a member. */
-function plainEnvironment(): NodeJS.ProcessEnv {
+export function plainEnvironment(): NodeJS.ProcessEnv {
   const kept = ["PATH", "HOME", "TMPDIR", "LANG", "SystemRoot"];
   return Object.fromEntries(
     kept.flatMap((name) => {

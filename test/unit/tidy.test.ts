@@ -224,6 +224,7 @@ test("there are no dead files: each is imported, or is an entry point", () => {
     /\.test\.ts$/,
     /^vitest\.config\.ts$/,
     /^bench\/src\/[a-z-]+-process\.ts$/,
+    /^examples\/[a-z-]+\/[a-z-]+-main\.ts$/,
     /^sim\/src\/(judge|[a-z-]+-worker)\.ts$/,
     /^test\/(harness|power-cut)\/[a-z-]+-process\.ts$/,
   ];
