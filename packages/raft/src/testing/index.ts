@@ -26,3 +26,5 @@ export type {
 } from "./linearizability.ts";
 export { checkLinearizable } from "./linearizability.ts";
 export type { SequentialModel } from "./sequential-model.ts";
+export type { SnapshotCheckOptions, SnapshotRule } from "./snapshot-check.ts";
+export { checkSnapshots, SnapshotCheckError } from "./snapshot-check.ts";

@@ -1,8 +1,10 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Applied } from "quorate";
+import { checkSnapshots } from "quorate/testing";
 import { NO_CONDITION } from "./command.ts";
 import type { Condition, Item, KvCommand, Page } from "./command.ts";
+import { kvCodec } from "./command-codec.ts";
 import { KvMachine } from "./kv-machine.ts";
 import { OUTCOME_LIMITS } from "./outcomes.ts";
 import { nameRequest } from "./request-name.ts";
@@ -218,6 +220,23 @@ describe("KvMachine", () => {
       ),
       { seed: 1, numRuns: 60 },
     );
+  });
+
+  test("keeps what the contract of snapshots asks for, over many chunks", async () => {
+    const commands = Array.from({ length: 600 }, (_, i): KvCommand => {
+      const key = `key-${(i * 37) % 190}`;
+      if (i % 4 === 3) return { type: "delete", key, condition: NO_CONDITION };
+      return { type: "put", key, value: new Uint8Array(1_500).fill(i), condition: NO_CONDITION };
+    });
+    await checkSnapshots({
+      machine: () => new KvMachine(),
+      commands: commands.map((command, i) =>
+        i % 3 === 0 ? nameRequest(command, `name-${i}`) : command,
+      ),
+      codec: kvCodec,
+      queries: [{ type: "get", key: "key-5" }],
+      pieceBytes: 1_000,
+    });
   });
 
   test("a snapshot of many items comes in chunks and keeps their number", async () => {
