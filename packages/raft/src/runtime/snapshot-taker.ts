@@ -26,8 +26,9 @@ export class SnapshotTaker {
   readonly startedMs: number;
   readonly #store: SnapshotStore;
   readonly #clock: Clock;
-  readonly #cancelled: Promise<never>;
-  #cancel: (error: QuorateError) => void = () => {};
+  #cancelled: QuorateError | undefined;
+  /** Ends the wait that is under way. */
+  #interrupt: (error: QuorateError) => void = () => {};
   #writer: SnapshotWriter | undefined;
 
   constructor(store: SnapshotStore, clock: Clock, meta: SnapshotMeta) {
@@ -35,10 +36,6 @@ export class SnapshotTaker {
     this.startedMs = clock.nowMs();
     this.#store = store;
     this.#clock = clock;
-    this.#cancelled = new Promise((_, reject) => {
-      this.#cancel = reject;
-    });
-    this.#cancelled.catch(() => {});
   }
 
   /** Bytes of the machine so far. */
@@ -48,7 +45,8 @@ export class SnapshotTaker {
 
   /** Gives it up; {@link take} rejects. */
   cancel(why: string): void {
-    this.#cancel(new QuorateError("SNAPSHOT_FAILED", why));
+    this.#cancelled ??= new QuorateError("SNAPSHOT_FAILED", why);
+    this.#interrupt(this.#cancelled);
   }
 
   /** Resolves when the snapshot is durable. Rejects with SNAPSHOT_FAILED or DISK_FULL. */
@@ -71,9 +69,9 @@ export class SnapshotTaker {
     let sliceMs = this.#clock.nowMs();
     for (let next = pieces.next(); next.done !== true; next = pieces.next()) {
       const full = writer.write(pieceOf(next.value));
-      if (full !== undefined) await Promise.race([full, this.#cancelled]);
+      if (full !== undefined) await this.#unlessCancelled(full);
       else if (this.#clock.nowMs() - sliceMs < LIMITS.applySliceMs) continue;
-      else await Promise.race([this.#breath(), this.#cancelled]);
+      else await this.#unlessCancelled(this.#breath());
       sliceMs = this.#clock.nowMs();
     }
   }
@@ -83,12 +81,30 @@ export class SnapshotTaker {
     source: Extract<MachineSnapshot, { kind: "live" }>,
   ): Promise<void> {
     let asked = source.first;
+    let sliceMs = this.#clock.nowMs();
     for (;;) {
-      const next = await Promise.race([asked, this.#cancelled]);
+      const next = await this.#unlessCancelled(asked);
       if (next.done === true) return;
-      await writer.write(pieceOf(next.value));
+      const full = writer.write(pieceOf(next.value));
+      // A machine that has its pieces at hand never lets the loop turn by itself.
+      const isLong = this.#clock.nowMs() - sliceMs >= LIMITS.applySliceMs;
+      if (full !== undefined) await full;
+      else if (isLong) await this.#breath();
+      if (full !== undefined || isLong) sliceMs = this.#clock.nowMs();
       asked = source.pieces.next();
     }
+  }
+
+  /**
+   * What the task comes to, or the cancellation if that comes first. No race with one promise for
+   * all: that would remember every piece of the machine until the snapshot has ended.
+   */
+  #unlessCancelled<T>(task: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      if (this.#cancelled !== undefined) reject(this.#cancelled);
+      task.then(resolve, reject);
+    });
   }
 
   #breath(): Promise<void> {
