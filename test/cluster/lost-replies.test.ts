@@ -4,7 +4,8 @@
  *
  * Each writer owns a counter and moves it on by compare-and-set from the revision that it knows: an
  * increment that were done twice, or told as done and was not, leaves the next one without its
- * revision. So each single one is judged, and the sum in the end.
+ * revision. So each single one is judged, and the sum in the end. Connections that break cost the
+ * client's platform a millisecond each: the large numbers are in exactly-once.test.ts.
  */
 import { connect } from "quorate-server/client";
 import type { KvClient } from "quorate-server/client";
@@ -15,13 +16,13 @@ import { Fates, HttpProxy } from "../harness/reply-proxies.ts";
 import { waitUntil } from "../harness/wait.ts";
 
 const IS_LONG = process.env["QUORATE_LONG"] === "1";
-const INCREMENTS = IS_LONG ? 100_000 : 1_500;
-const KILLS = IS_LONG ? 20 : 2;
+const INCREMENTS = IS_LONG ? 20_000 : 1_000;
+const KILLS = IS_LONG ? 10 : 2;
 const WRITERS = 32;
 
 test(
   `counters are exact after ${INCREMENTS} increments with lost and doubled replies`,
-  { timeout: IS_LONG ? 900_000 : 60_000 },
+  { timeout: IS_LONG ? 600_000 : 60_000 },
   async (context) => {
     const cluster = await Cluster.make(context, { members: 3, electionTimeoutMs: 500 });
     await cluster.start();
@@ -39,7 +40,7 @@ test(
     writers.catch(() => {}); // looked at below
     for (let kills = 0; kills < KILLS; kills++) {
       const goal = ((kills + 1) * INCREMENTS) / (KILLS + 1);
-      await Promise.race([writers, waitUntil("writes go on", 60_000, () => count.done >= goal)]);
+      await Promise.race([writers, waitUntil("writes go on", 120_000, () => count.done >= goal)]);
       const leader = await cluster.leader();
       await leader.kill();
       leader.start();

@@ -11,6 +11,7 @@ import { expect, test } from "vitest";
 import type { TestContext } from "vitest";
 import { endWithTest, Member } from "../harness/cluster.ts";
 import { runCommand } from "../harness/command.ts";
+import { askForReply } from "../harness/http.ts";
 import { takePort } from "../harness/ports.ts";
 import { scratchDirectory } from "../harness/scratch.ts";
 import { waitUntil } from "../harness/wait.ts";
@@ -67,7 +68,29 @@ test("members are added, replaced, demoted, promoted and removed by commands, un
   expect(await load.stop()).toEqual([]);
   expect(load.done).toBeGreaterThan(100);
   await context.annotate(`${load.done} writes meanwhile`);
-}, 90_000);
+}, 60_000);
+
+test("a member that DELETE takes out ends with 0, and is refused with 6 when it is started again", async (context) => {
+  const [n1, n2, n3] = await places(context);
+  n1.start();
+  await waitUntil("n1 leads", WAIT_MS, async () => (await n1.status()).isLeader);
+  const kv = connect({ endpoints: [`http://127.0.0.1:${n1.httpPort}`], timeoutMs: 20_000 });
+  for (const member of [n2, n3]) {
+    member.start();
+    await kv.members.add({ id: member.id, address: member.address });
+  }
+  const port = n2.httpPort;
+  const reply = await askForReply({ port, method: "DELETE", path: "/members/n3" });
+  expect([reply.status, reply.body]).toEqual([200, reply.body]);
+  expect(await n3.child.ended).toEqual({ code: 0, signal: null });
+
+  // Its directory says so, whatever the command line says and whoever else is up.
+  const again = n3.start();
+  expect(await again.ended).toEqual({ code: 6, signal: null });
+  const said = again.output.slice(again.output.lastIndexOf("--- n3 is started"));
+  expect(said).toContain("must not be used any more: n3 was removed from cluster");
+  expect((await kv.put("k", "v")).created).toBe(true);
+});
 
 async function places(context: TestContext): Promise<[Member, Member, Member]> {
   const root = scratchDirectory(context);

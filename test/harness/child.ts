@@ -39,16 +39,17 @@ export class Child {
   readonly #outputPath: string;
 
   /** Runs `quorate`, or another program, with these arguments; appends all output to the file. */
-  constructor(args: readonly string[], outputPath: string, program: Program = QUORATE) {
+  constructor(args: readonly string[], outputPath: string, program: Partial<Program> = {}) {
     if (!existsSync(BUILT)) throw new Error("the packages are not built: run `npm run build`");
     const output = openSync(outputPath, "a", 0o600);
     this.#outputPath = outputPath;
-    const [command, ...first] = program.command;
+    const { command: line, directory, variables } = { ...QUORATE, ...program };
+    const [command, ...first] = line;
     this.#child = spawn(command, [...first, ...args], {
-      cwd: program.directory,
+      cwd: directory,
       detached: true,
       stdio: ["ignore", output, output],
-      env: { ...plainEnvironment(), ...program.variables },
+      env: { ...plainEnvironment(), ...variables },
     });
     closeSync(output);
     const { pid } = this.#child;

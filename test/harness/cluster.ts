@@ -40,6 +40,8 @@ export class Member {
   readonly httpPort: number;
   readonly directory: string;
   readonly outputPath: string;
+  /** Environment of processes that are started from now on, beside the plain one. */
+  variables: Readonly<Record<string, string>> = {};
   readonly #args: readonly string[];
   #child: Child | undefined;
 
@@ -71,7 +73,9 @@ export class Member {
     if (this.running) throw new Error(`${this.id} is running`);
     appendFileSync(this.outputPath, `--- ${this.id} is started\n`);
     const own = ["--id", this.id, "--listen", this.address, "--data", this.directory];
-    this.#child = new Child(["start", ...own, ...this.#args], this.outputPath);
+    this.#child = new Child(["start", ...own, ...this.#args], this.outputPath, {
+      variables: this.variables,
+    });
     return this.#child;
   }
 
