@@ -67,6 +67,13 @@ export type {
 } from "./runtime/replica.ts";
 export type { Change, ChangesOptions } from "./runtime/changes.ts";
 export type { Applied, Codec, ResultOf, Returns, StateMachine } from "./machine/state-machine.ts";
+export type {
+  Checkpoint,
+  DiskBatch,
+  DiskEntry,
+  DiskStateMachine,
+  EngineRecord,
+} from "./machine/disk-machine.ts";
 export { jsonCodec } from "./machine/json-codec.ts";
 export { readBytes, readJson } from "./machine/read-json.ts";
 export { bytesCodec } from "./machine/bytes-codec.ts";

@@ -288,6 +288,8 @@ export interface RaftInputs {
   /** The time at which `tick` is next needed. */
   readonly nextDeadlineMs: number;
   status(): RaftStatus;
+  /** Up to here the log of this member is durable. */
+  readonly persistedIndex: number;
   /** The batch that holds `index`, where it is still in memory. */
   batchAt(index: number): EntryBatch | undefined;
   /**

@@ -216,6 +216,10 @@ export class Raft implements RaftInputs {
     return statusOf(this.state);
   }
 
+  get persistedIndex(): number {
+    return this.state.persistence.stableIndex;
+  }
+
   batchAt(index: number): EntryBatch | undefined {
     return this.state.log.batchAt(index);
   }

@@ -13,6 +13,7 @@
  */
 import { ByteReader, ByteWriter, BytesError } from "../util/bytes.ts";
 import { History } from "./history.ts";
+import { decodeSessionEntry } from "./session-entry.ts";
 import { Sessions } from "./sessions.ts";
 
 const FORMAT = 1;
@@ -27,6 +28,20 @@ export class EngineState {
   sessions: Sessions = new Sessions();
   /** Which commands had an effect. */
   history: History = new History();
+
+  /** An entry of kind `session` was applied: the id of the session that it opened, if it did. */
+  takeSession(index: number, session: number, payload: Uint8Array): number | undefined {
+    const asked = decodeSessionEntry(payload);
+    if (asked?.type === "close") this.sessions.close(session);
+    if (asked?.type !== "open") return undefined;
+    this.sessions.open(index, this.timeMs, asked.timeoutMs);
+    return index;
+  }
+
+  /** Versions only rise: an entry of a leader that knew less changes nothing. */
+  raiseVersion(version: number): void {
+    if (version > this.machineVersion) this.machineVersion = version;
+  }
 
   /** The bytes that a snapshot carries. */
   encode(): Uint8Array {

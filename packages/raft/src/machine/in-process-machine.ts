@@ -5,12 +5,13 @@
  * begin before entry n has ended, differently on each member; so it is treated as a machine that
  * threw.
  */
-import type { MachineHost, MachineSnapshot } from "./machine-host.ts";
+import type { MachineSnapshot, MemoryHost } from "./machine-host.ts";
 import { machineSnapshotOf } from "./machine-snapshot.ts";
 import type { Applied, Codec, StateMachine } from "./state-machine.ts";
 
 /** Runs a {@link StateMachine} in the engine's own thread. */
-export class InProcessMachine<Command, Query> implements MachineHost<Query> {
+export class InProcessMachine<Command, Query> implements MemoryHost<Query> {
+  readonly kind = "memory";
   readonly #machine: StateMachine<Command, Query>;
   readonly #codec: Codec<Command>;
 

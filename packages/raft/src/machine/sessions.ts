@@ -89,6 +89,15 @@ class Session {
   }
 }
 
+/** A session, and what commands ahead of it will have made of it (foreseen.ts). */
+export interface Ahead {
+  lowest: number;
+  lastMs: number;
+  readonly timeoutMs: number;
+  /** The highest sequence among those that are ahead and new. */
+  highest: number;
+}
+
 /** All sessions of one group, as of one index. */
 export class Sessions {
   readonly #bounds: SessionBounds;
@@ -153,13 +162,42 @@ export class Sessions {
     return "new";
   }
 
+  /** What a judgement of this session would begin with; undefined where there is none. */
+  look(id: number): Ahead | undefined {
+    const session = this.#newest?.id === id ? this.#newest : this.#byId.get(id);
+    if (session === undefined) return undefined;
+    const { lowest, lastMs, timeoutMs } = session;
+    return { lowest, lastMs, timeoutMs, highest: 0 };
+  }
+
+  /** Whether the command was applied; of a session that is there. */
+  isDone(id: number, sequence: number): boolean {
+    const session = (this.#newest?.id === id ? this.#newest : this.#byId.get(id))!;
+    const at = session.head + sequence - session.lowest;
+    return at < session.slots.length && session.slots[at] !== VACANT;
+  }
+
+  /** Sequences from the lowest unanswered on. */
+  get windowMax(): number {
+    return this.#bounds.windowMax;
+  }
+
   /** Keeps the result of the command that was judged `new` last. */
   keep(sequence: number, value: unknown): void {
+    const kept = isSmall(value) ? value : encodedOf(value, this.#bounds.oneResultBytesMax);
+    this.#keep(sequence, kept);
+  }
+
+  /** Keeps of it only that it was done. */
+  keepLost(sequence: number): void {
+    this.#keep(sequence, LOST);
+  }
+
+  #keep(sequence: number, kept: unknown): void {
     const session = this.#session!;
     const { slots } = session;
     const at = session.head + sequence - session.lowest;
     while (slots.length < at) slots.push(VACANT);
-    const kept = isSmall(value) ? value : encodedOf(value, this.#bounds.oneResultBytesMax);
     if (at === slots.length) slots.push(kept);
     else slots[at] = kept;
     const bytes = sizeOf(kept);
@@ -180,6 +218,11 @@ export class Sessions {
     if (found === VACANT) return "open";
     this.#found = found;
     return found === LOST ? "lost" : "done";
+  }
+
+  /** The most that is kept of one result, in bytes. */
+  get oneResultBytesMax(): number {
+    return this.#bounds.oneResultBytesMax;
   }
 
   /** Whether the result of the command that was judged `duplicate` last is gone. */

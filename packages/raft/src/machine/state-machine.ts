@@ -82,6 +82,8 @@ export interface StateMachine<Command, Query> {
    * rejects, the replica stops. `readJson` and `readBytes` help with small ones.
    */
   restore(chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** What has one is a `DiskStateMachine`. */
+  readonly checkpoint?: undefined;
 }
 
 /** How commands cross disk and wire. Decoding must accept whatever encoding ever produced. */

@@ -8,11 +8,12 @@ import type { RaftInputs, RecoveredGroup } from "../core/contract.ts";
 import { Raft } from "../core/raft.ts";
 import type { Log } from "../log/log.ts";
 import { openLog } from "../log/open-log.ts";
+import { EngineJournal } from "../machine/engine-journal.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
 import { openSnapshots } from "../snapshot/snapshot-directory.ts";
 import { NO_CLUSTER } from "../transport/transport.ts";
 import { toHex } from "../util/bytes.ts";
-import { QuorateError } from "../util/error.ts";
+import { QuorateError, messageOf } from "../util/error.ts";
 import { GROUP, checkLogFits, openDataDir } from "./data-dir.ts";
 import type { DataDir } from "./data-dir.ts";
 import { Group } from "./group.ts";
@@ -22,7 +23,9 @@ import type { Identity } from "./identity.ts";
 import { LIMITS } from "./limits.ts";
 import { Observers } from "./observers.ts";
 import type { EngineOptions } from "./options.ts";
+import { recoverBeside } from "./open-beside-machine.ts";
 import { recoverGroup } from "./open-snapshots.ts";
+import type { Beginning, RecoverFrom } from "./open-snapshots.ts";
 import { Peering } from "./peering.ts";
 import type { EnginePorts } from "./ports.ts";
 import type { CloseOptions } from "./replica.ts";
@@ -40,6 +43,7 @@ interface EngineParts {
   readonly host: Host;
   readonly peering: Peering;
   readonly group: Group;
+  readonly machine: MachineHost<unknown>;
 }
 
 /** An open engine. */
@@ -52,6 +56,7 @@ export class Engine {
   readonly peering: Peering;
   readonly group: Group;
   readonly #dataDir: DataDir;
+  readonly #machine: MachineHost<unknown>;
   #closing: Promise<void> | undefined;
 
   /** @internal Use {@link openEngine}. */
@@ -64,6 +69,7 @@ export class Engine {
     this.peering = parts.peering;
     this.group = parts.group;
     this.#dataDir = parts.dataDir;
+    this.#machine = parts.machine;
   }
 
   /** Whether it is closed or on its way there: no new call is taken. */
@@ -90,6 +96,7 @@ export class Engine {
     await Promise.allSettled([this.ports.transport.close()]);
     await Promise.allSettled([this.peering.settled()]);
     await this.group.snapshots.settled();
+    await Promise.allSettled([closed(this.#machine)]);
     await Promise.allSettled([this.log.close()]);
     await Promise.allSettled([this.#dataDir.lock.release()]);
     this.observers.emit({ type: "closed" });
@@ -116,11 +123,12 @@ export async function openEngine(
     const store = await openSnapshots({ ...ports, directory: dataDir.snapshotPath });
     const clusterId = identity.state === "formed" ? identity.clusterId : undefined;
     const path = dataDir.path;
-    const beginning = await recoverGroup({ store, log, group: GROUP, clusterId, path });
-    const { recovered, snapshot } = beginning;
+    const journal = new EngineJournal(checksum);
+    const from = { store, log, group: GROUP, clusterId, path };
+    const { recovered, snapshot } = await begin({ from, identity, machine, journal });
     checkLogFits(dataDir, { lastIndex: recovered.lastIndex, term: recovered.hardState.term });
     const snapshots = { store, initial: snapshot };
-    engine = assemble({ ports, options, dataDir, log, identity, machine, snapshots });
+    engine = assemble({ ports, options, dataDir, log, identity, machine, journal, snapshots });
     await ports.transport.listen(engine.host);
     await engine.peering.begin(recovered);
     return engine;
@@ -128,11 +136,37 @@ export async function openEngine(
     if (engine !== undefined) await engine.close({ handOver: false });
     else {
       await Promise.allSettled([ports.transport.close()]);
+      await Promise.allSettled([closed(machine)]);
       await Promise.allSettled([log?.close()]);
       await Promise.allSettled([dataDir?.lock.release()]);
     }
     throw storageError(error, `${options.dataDir} cannot be opened`);
   }
+}
+
+/** What core and machine begin with; a machine on disk is opened for it. */
+async function begin(by: {
+  readonly from: RecoverFrom;
+  readonly identity: Identity;
+  readonly machine: MachineHost<unknown>;
+  readonly journal: EngineJournal;
+}): Promise<Beginning> {
+  const { from, machine, journal } = by;
+  if (machine.kind === "memory") return recoverGroup(from);
+  try {
+    journal.open(await machine.open());
+  } catch (cause) {
+    if (QuorateError.is(cause)) throw cause;
+    const message = `the state machine of ${from.path} cannot be opened: ${messageOf(cause)}`;
+    throw new QuorateError("STORAGE_FAILED", message, { cause });
+  }
+  const formerClusters = by.identity.formerClusters ?? [];
+  return recoverBeside({ ...from, machine: journal.opened, formerClusters });
+}
+
+/** Closes a machine on disk, if it was opened or not. */
+async function closed(machine: MachineHost<unknown>): Promise<void> {
+  if (machine.kind === "disk") await machine.close();
 }
 
 /** Finds out who this directory is, or makes it somebody. */
@@ -178,9 +212,10 @@ function assemble(from: {
   readonly log: Log;
   readonly identity: Identity;
   readonly machine: MachineHost<unknown>;
+  readonly journal: EngineJournal;
   readonly snapshots: GroupContext["snapshots"];
 }): Engine {
-  const { ports, options, dataDir, log, identity, machine, snapshots } = from;
+  const { ports, options, dataDir, log, identity, machine, journal, snapshots } = from;
   const { clock, transport, checksum, random } = ports;
   const observers = new Observers();
   const { electionTimeoutMs } = options;
@@ -195,6 +230,7 @@ function assemble(from: {
     transport,
     observers,
     machine,
+    journal,
     snapshots,
     clusterId: () => peering.identity.clusterId,
     startNonce,
@@ -226,7 +262,7 @@ function assemble(from: {
   );
   host.use(peering);
   host.addGroup(group);
-  return new Engine({ ports, options, dataDir, log, observers, host, peering, group });
+  return new Engine({ ports, options, dataDir, log, observers, host, peering, group, machine });
 }
 
 function makeCore(

@@ -2,6 +2,7 @@
 import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs, RecoveredGroup } from "../core/contract.ts";
 import type { Log } from "../log/log.ts";
+import type { EngineJournal } from "../machine/engine-journal.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
 import type { SnapshotId, SnapshotStore } from "../snapshot/snapshot.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -21,6 +22,8 @@ export interface GroupContext extends BelongingHooks {
   readonly transport: Transport;
   readonly observers: Observers;
   readonly machine: MachineHost<unknown>;
+  /** What a machine on disk was found with; of one in memory, of no use. */
+  readonly journal: EngineJournal;
   /** The store, and what the machine begins with. */
   readonly snapshots: { readonly store: SnapshotStore; readonly initial: SnapshotId | undefined };
   clusterId(): string;

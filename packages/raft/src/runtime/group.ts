@@ -19,7 +19,8 @@ import type { CoreEvent, Output } from "../core/output.ts";
 import type { LogStatus, LogWrite } from "../log/log.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { QuorateError } from "../util/error.ts";
-import { Applier } from "./applier.ts";
+import type { Applier } from "./applier.ts";
+import { applierOf } from "./applier-of.ts";
 import { Belonging } from "./belonging.ts";
 import { Calls } from "./calls.ts";
 import type { LeaderCall, ReadCall, TransferCall, WriteCall } from "./calls.ts";
@@ -27,7 +28,7 @@ import { Changes } from "./changes.ts";
 import type { MemberCall } from "./member-call.ts";
 import { Departure } from "./departure.ts";
 import type { GroupContext } from "./group-context.ts";
-import { failureOf, InputTrace } from "./input-trace.ts";
+import { failureOf, InputTrace, textOf } from "./input-trace.ts";
 import { Joins } from "./joins.ts";
 import { LIMITS } from "./limits.ts";
 import { Loads } from "./loads.ts";
@@ -200,9 +201,8 @@ export class Group {
     if (this.#state !== "forming") return;
     const { clock, number, transport, observers } = this.#context;
     const core = this.#context.makeCore(recovered, clock.nowMs());
-    const applier = new Applier(core, recovered.startIndex, {
+    const applier = applierOf(this.#context, core, recovered.startIndex, {
       clock,
-      machine: this.#context.machine,
       load: (from, to, bytesMax) => this.#loads.forApplier(from, to, bytesMax),
       termStarts: (term) => this.#writes.termApplied(term),
       applied: (entry) => this.#writes.applied(entry),
@@ -214,6 +214,7 @@ export class Group {
     this.#engine = { core, applier, outbox };
     this.#state = "running";
     const status = core.status();
+    core.applied(clock.nowMs(), applier.applied);
     // Committed as far as the last run knew; the rest is found out from the others.
     applier.commit = status.commit;
     this.snapshots.begin(this.#engine, this.#context.snapshots.initial);
@@ -262,7 +263,7 @@ export class Group {
 
   /** Answers from the machine as it is. */
   answer(call: ReadCall): void {
-    if (this.snapshots.isRestoring) this.#reads.hold(call);
+    if (this.snapshots.holdsQueries) this.#reads.hold(call);
     else this.#reads.answer(call);
   }
 
@@ -389,7 +390,7 @@ export class Group {
       this.snapshots.applied(nowMs);
       this.changes.advanced(applier.applied);
     }
-    if (!this.snapshots.isRestoring) this.#reads.serve(applier.applied);
+    if (!this.snapshots.holdsQueries) this.#reads.serve(applier.applied);
     this.#reads.endBehind(core, this.#writes.health);
     if (this.#writes.needsTurn) this.#context.wake();
     // What has just been answered may have been what the departure waited for.
@@ -590,9 +591,4 @@ export class Group {
     this.changes.ended();
     this.#careAtMs = Number.POSITIVE_INFINITY;
   }
-}
-
-/** The message of one of our errors without its code in front. */
-function textOf(message: string): string {
-  return message.replace(/^\[[A-Z_]+\] /, "");
 }

@@ -120,3 +120,8 @@ function numbersOf(message: PeerMessage): readonly [number, number] {
       return unreachable(message);
   }
 }
+
+/** The message of one of our errors without its code in front. */
+export function textOf(message: string): string {
+  return message.replace(/^\[[A-Z_]+\] /, "");
+}

@@ -48,6 +48,10 @@ export const LIMITS = {
   snapshotChunkBytes: 65_536, // 64 KiB
   snapshotWindowMinBytes: 131_072, // 128 KiB
   snapshotWindowMaxBytes: 4_194_304, // 4 MiB
+  /** What a machine on disk gets in one transaction; fewer where it takes longer than a slice. */
+  diskBatchEntriesMax: 1_024,
+  diskBatchEntriesMin: 16,
+  diskBatchBytesMax: 1_048_576, // 1 MiB
   /** A slice of applying, before the loop gets its turn again. */
   applySliceMs: 5,
   /** Kept of the newest inputs, for the report of a violated invariant. */

@@ -2,7 +2,7 @@
  * Opening a replica over ports that somebody brings: the tests and the simulator. Programs use
  * `openReplica` (node-open.ts), which brings the real ones.
  */
-import { InProcessMachine } from "../machine/in-process-machine.ts";
+import { hostOf } from "../machine/disk-host.ts";
 import { jsonCodec } from "../machine/json-codec.ts";
 import { openEngine } from "./engine.ts";
 import { resolveOptions } from "./options.ts";
@@ -17,7 +17,6 @@ export async function openReplicaWith<Command, Query>(
 ): Promise<Replica<Command, Query>> {
   const resolved = resolveOptions(options);
   const codec = options.codec ?? jsonCodec<Command>();
-  const machine = new InProcessMachine(options.machine, codec);
-  const engine = await openEngine(ports, resolved, machine);
+  const engine = await openEngine(ports, resolved, hostOf(options.machine, codec));
   return new ReplicaHandle(engine, codec);
 }

@@ -50,7 +50,10 @@ export async function recoverGroup(from: RecoverFrom): Promise<Beginning> {
 }
 
 /** What it stands for; undefined where it is damaged, which the store knows then. */
-async function verified(store: SnapshotStore, id: SnapshotId): Promise<SnapshotMeta | undefined> {
+export async function verified(
+  store: SnapshotStore,
+  id: SnapshotId,
+): Promise<SnapshotMeta | undefined> {
   try {
     return await store.verify(id);
   } catch (error) {
@@ -61,7 +64,7 @@ async function verified(store: SnapshotStore, id: SnapshotId): Promise<SnapshotM
 }
 
 /** The log such that it goes on from the snapshot. */
-async function fitted(
+export async function fitted(
   { log, group }: RecoverFrom,
   recovered: RecoveredGroup,
   meta: SnapshotMeta,
@@ -93,13 +96,15 @@ async function fitted(
   };
 }
 
-function termAt(recovered: RecoveredGroup, index: number): number | undefined {
+/** The term of an entry that the log holds, or begins behind. */
+export function termAt(recovered: RecoveredGroup, index: number): number | undefined {
   if (index > recovered.lastIndex) return undefined;
   if (index === recovered.startIndex) return recovered.startTerm;
   return recovered.termRuns.findLast((run) => run.index <= index)?.term;
 }
 
-function nothingLeft(from: RecoverFrom, startIndex: number): QuorateError {
+/** The error where the log begins behind something that is not there. */
+export function nothingLeft(from: RecoverFrom, startIndex: number): QuorateError {
   const damaged = from.store.damaged.map(({ path, reason }) => `${path} (${reason})`);
   const what = damaged.length === 0 ? "no snapshot is there" : `damaged: ${damaged.join(", ")}`;
   return new QuorateError(
@@ -110,7 +115,8 @@ function nothingLeft(from: RecoverFrom, startIndex: number): QuorateError {
   );
 }
 
-function foreign(from: RecoverFrom, id: SnapshotId): QuorateError {
+/** The error where a snapshot is of another cluster. */
+export function foreign(from: RecoverFrom, id: SnapshotId): QuorateError {
   return new QuorateError(
     "DATA_DIR_INVALID",
     `snapshot ${id.index} in ${from.path} is of another cluster: it does not belong there`,

@@ -7,6 +7,7 @@ import type { Health } from "../core/health-watch.ts";
 import type { CoreEvent, Role } from "../core/output.ts";
 import type { LogStatus, RecoveryReport } from "../log/log.ts";
 import type { DamagedSnapshot } from "../snapshot/snapshot.ts";
+import type { DiskStateMachine } from "../machine/disk-machine.ts";
 import type { Codec, ResultOf, StateMachine } from "../machine/state-machine.ts";
 import type { ClusterId, PeerTransportStatus, RefusalReport } from "../transport/transport.ts";
 import type { QuorateError } from "../util/error.ts";
@@ -63,7 +64,7 @@ export interface ReplicaOptions<Command, Query> {
   readonly advertise?: string;
   /** The directory that is this member's memory; made if absent. One process at a time. */
   readonly dataDir: string;
-  readonly machine: StateMachine<Command, Query>;
+  readonly machine: StateMachine<Command, Query> | DiskStateMachine<Command, Query>;
   /** How commands are encoded. Default: JSON. */
   readonly codec?: Codec<Command>;
   /** How to begin on an empty directory. Without it an empty directory is refused. */
@@ -101,7 +102,10 @@ export interface ReplicaOptions<Command, Query> {
   readonly commandBytesMax?: number;
 }
 
-/** When snapshots are taken, and how they are sent. */
+/**
+ * When snapshots are taken, and how they are sent. A machine on disk takes none by itself: it is
+ * synced instead, by `logBytes` and `entries`, and sends one when a member needs it.
+ */
 export interface SnapshotOptions {
   /** Whether they are taken by themselves. Default true; {@link Replica.snapshot} always works. */
   readonly automatic?: boolean;

@@ -10,16 +10,19 @@
  * Letting go. Two snapshots are kept and the log from the older one on, so that one of them may
  * rot. What a running transfer needs stays. Only what is durable in the log can leave it.
  *
+ * A machine on disk takes none for itself: it is synced instead (disk-keeper.ts), and the log goes
+ * by that. A snapshot is taken when a member needs one, and stays as long as the log behind it.
+ *
  * Restoring. From a snapshot that is whole, verified and durable, and never beside `apply`. Until
- * it has ended, queries wait; the core goes on, since its word rests on log and snapshot, not on
- * the machine. If the machine does not take it, the replica stops.
+ * it has ended, queries of a machine in memory wait; the core goes on, since its word rests on log
+ * and snapshot, not on the machine. If the machine does not take it, the replica stops.
  *
  * Everything that changes the group happens in a turn ({@link Snapshots.dispatch}); files and
  * machine work in between.
  */
 import type { MemberId } from "../core/configuration.ts";
 import type { RaftInputs, SnapshotPoint } from "../core/contract.ts";
-import type { Output } from "../core/output.ts";
+import type { Output, SnapshotRequest } from "../core/output.ts";
 import type { Log } from "../log/log.ts";
 import type {
   PeerMessage,
@@ -27,14 +30,21 @@ import type {
   SnapshotOffer,
   SnapshotReport,
 } from "../transport/peer-message.ts";
+import type { EngineJournal } from "../machine/engine-journal.ts";
 import { EngineState } from "../machine/engine-state.ts";
-import type { MachineHost } from "../machine/machine-host.ts";
-import type { SnapshotId, SnapshotMeta, SnapshotStore } from "../snapshot/snapshot.ts";
+import type { DiskHost, MachineHost } from "../machine/machine-host.ts";
+import type {
+  SnapshotId,
+  SnapshotMeta,
+  SnapshotReader,
+  SnapshotStore,
+} from "../snapshot/snapshot.ts";
 import { assertDefined } from "../util/assert.ts";
 import type { Clock } from "../util/clock.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import type { Applier } from "./applier.ts";
 import type { Calls, SnapshotCall } from "./calls.ts";
+import { DiskKeeper } from "./disk-keeper.ts";
 import type { Observers } from "./observers.ts";
 import type { EngineOptions } from "./options.ts";
 import type { SnapshotStatus } from "./replica.ts";
@@ -55,6 +65,8 @@ export interface SnapshotsHooks {
   readonly clock: Clock;
   readonly log: Log;
   readonly machine: MachineHost<unknown>;
+  /** Of a machine on disk. */
+  readonly journal: EngineJournal;
   readonly store: SnapshotStore;
   readonly observers: Observers;
   readonly calls: Calls;
@@ -84,6 +96,8 @@ export class Snapshots {
   readonly #ready: ((nowMs: number) => void)[] = [];
   readonly #running: Set<Promise<void>> = new Set();
   #parts: Parts | undefined;
+  /** That of {@link #parts}, also after the end. */
+  #applier: Applier | undefined;
   #taker: SnapshotTaker | undefined;
   #restoring: { readonly id: SnapshotId; readonly sinceMs: number } | undefined;
   /** Bytes that were applied when the newest snapshot was captured. */
@@ -93,17 +107,28 @@ export class Snapshots {
   #released = 0;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
+  /** Of a machine on disk. */
+  readonly #keeper: DiskKeeper | undefined;
+  /** Members that need a snapshot which has to be taken first. */
+  readonly #asked: SnapshotRequest[] = [];
+  /** The machine is to stand still for a checkpoint. */
+  #waitsForMachine = false;
 
   constructor(hooks: SnapshotsHooks) {
     this.#hooks = hooks;
-    const { options, store } = hooks;
+    const { options, store, machine, journal } = hooks;
+    const run = this.#run.bind(this);
+    if (machine.kind === "disk") {
+      const failed = (error: unknown): void => hooks.failed(error);
+      this.#keeper = new DiskKeeper({ machine, journal, options: options.snapshot, run, failed });
+    }
     const { sendBytesPerSecond, progressTimeoutMs } = options.snapshot;
     const { electionTimeoutMs, heartbeatIntervalMs } = options;
     const shared = {
       store,
       progressTimeoutMs,
       send: (to: MemberId, message: PeerMessage): boolean => hooks.send(to, message),
-      run: this.#run.bind(this),
+      run,
     };
     this.#sender = new SnapshotSender({
       ...shared,
@@ -139,6 +164,11 @@ export class Snapshots {
     return this.#restoring !== undefined;
   }
 
+  /** Whether queries have to wait: a machine on disk answers while it is replaced. */
+  get holdsQueries(): boolean {
+    return this.isRestoring && this.#hooks.machine.kind === "memory";
+  }
+
   get status(): SnapshotStatus {
     const newest = this.#hooks.store.list[0];
     const nowMs = this.#hooks.clock.nowMs();
@@ -167,6 +197,7 @@ export class Snapshots {
   /** The group has a core. Opening has found that the machine begins with `initial`, if at all. */
   begin(parts: Parts, initial: SnapshotId | undefined): void {
     this.#parts = parts;
+    this.#applier = parts.applier;
     this.#released = parts.core.status().startIndex;
     // In a turn, so that whoever opened the replica can listen by then.
     this.#inTurn(() => {
@@ -191,16 +222,21 @@ export class Snapshots {
     this.#receiver.dispatch(nowMs);
     this.#compact(nowMs, parts);
     this.#answerCalls();
-    const isWanted = this.#hooks.calls.snapshots.size > 0;
+    this.#serveAsked(nowMs, parts);
+    this.#standStill(parts, false);
+    const isWanted = this.#hooks.calls.snapshots.size > 0 || this.#asked.length > 0;
+    if (this.#keeper?.isDue(parts.applier) === true) this.#keeper.sync(parts.applier);
     if (isWanted || this.#isDue(nowMs, parts)) this.#take(nowMs, parts);
   }
 
   /** The core has spoken. */
   perform(nowMs: number, output: Output): void {
     for (const event of output.events) {
-      if (event.type === "role" && event.previous === "leader") this.#sender.stop();
+      if (event.type !== "role" || event.previous !== "leader") continue;
+      this.#sender.stop();
+      this.#asked.length = 0;
     }
-    for (const request of output.snapshots) this.#sender.request(nowMs, request);
+    for (const request of output.snapshots) this.#request(nowMs, request);
     if (output.reset !== undefined) this.#startOver(output.reset);
   }
 
@@ -213,20 +249,25 @@ export class Snapshots {
 
   /** Commands were applied: there may be enough of them. */
   applied(nowMs: number): void {
-    if (this.#parts !== undefined && this.#isDue(nowMs, this.#parts)) this.#hooks.wake();
+    const parts = this.#parts;
+    if (parts === undefined) return;
+    const isDue = this.#keeper?.isDue(parts.applier) ?? this.#isDue(nowMs, parts);
+    if (isDue || this.#waitsForMachine) this.#hooks.wake();
   }
 
   /** The group has stopped: whatever is being done is given up. */
   stop(): void {
     this.#parts = undefined;
     this.#ready.length = 0;
+    this.#asked.length = 0;
     this.#taker?.cancel("the replica stopped");
     this.#sender.stop();
     this.#receiver.stop();
   }
 
-  /** Resolves when no file is being worked on any more. */
+  /** Resolves when neither the machine nor a file is being worked on any more. */
   async settled(): Promise<void> {
+    await this.#applier?.idle();
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
 
@@ -234,6 +275,7 @@ export class Snapshots {
 
   #isDue(nowMs: number, { applier }: Parts): boolean {
     const { automatic, logBytes, growth, entries } = this.#hooks.options.snapshot;
+    if (this.#keeper !== undefined) return false;
     if (!automatic || this.#taker !== undefined || nowMs < this.#retryAtMs) return false;
     const newest = this.#hooks.store.list[0];
     if (applier.applied - (newest?.index ?? 0) < entries) return false;
@@ -241,10 +283,22 @@ export class Snapshots {
     return bytes >= Math.max(logBytes, growth * (newest?.bytes ?? 0));
   }
 
-  #take(nowMs: number, { core, applier }: Parts): void {
+  /** A machine that is at work is not as of `applied`: it begins nothing more until it was seen. */
+  #standStill({ applier }: Parts, isWanted: boolean): void {
+    this.#waitsForMachine = isWanted;
+    if (isWanted) applier.hold("checkpoint");
+    else applier.letGo("checkpoint");
+  }
+
+  #take(nowMs: number, parts: Parts): void {
+    const { core, applier } = parts;
     const { applied } = applier;
     const known = this.#hooks.store.list[0]?.index ?? 0;
     if (this.#taker !== undefined || applier.isRestoring || applied <= known) return;
+    if (applier.isBusy) {
+      this.#standStill(parts, true);
+      return;
+    }
     const { clock, machine, store } = this.#hooks;
     this.#bytesBefore = applier.bytes;
     const meta: SnapshotMeta = {
@@ -290,6 +344,7 @@ export class Snapshots {
     this.#retryAtMs = nowMs + RETRY_TIMEOUTS * this.#hooks.options.electionTimeoutMs;
     this.#hooks.observers.emit({ type: "snapshot-failed", error });
     for (const call of [...this.#hooks.calls.snapshots]) call.reject(error);
+    for (const { peer } of this.#asked.splice(0)) this.#parts?.core.snapshotFailed(nowMs, peer);
   }
 
   #answerCalls(): void {
@@ -307,20 +362,28 @@ export class Snapshots {
 
   // ---- letting go
 
+  /** A machine on disk needs none but what a member may yet go on from. */
   #prune(): void {
     this.#run(
-      this.#hooks.store.prune(),
+      this.#hooks.store.prune(this.#keeper === undefined ? undefined : this.#released),
       () => {},
       () => {},
     );
   }
 
-  /** Lets the log go up to the older of the two snapshots, as far as nobody needs it. */
-  #compact(nowMs: number, { core, applier }: Parts): void {
+  /** What the machine no longer needs of the log: up to the older of the two snapshots. */
+  get #releasable(): number {
+    if (this.#keeper !== undefined) return this.#keeper.releasable;
     const older = this.#hooks.store.list[1];
-    if (older === undefined || older.index <= this.#released) return;
-    const pinned = this.#sender.pinnedIndex(nowMs);
-    const index = Math.min(older.index, pinned, applier.applied, core.status().persisted);
+    return older?.index ?? 0;
+  }
+
+  /** Lets the log go as far as nobody needs it. */
+  #compact(nowMs: number, { core, applier }: Parts): void {
+    const wanted = this.#releasable;
+    if (wanted <= this.#released) return;
+    const pinned = Math.min(this.#sender.pinnedIndex(nowMs), this.#taker?.meta.index ?? wanted);
+    const index = Math.min(wanted, pinned, applier.applied, core.persistedIndex);
     if (index <= this.#released) return;
     this.#released = index;
     core.compact(nowMs, index);
@@ -331,9 +394,30 @@ export class Snapshots {
       // The log says itself that it failed.
       () => {},
     );
+    if (this.#keeper !== undefined) this.#prune();
   }
 
   // ---- transfers
+
+  /** The core wants a peer to be given a snapshot. */
+  #request(nowMs: number, request: SnapshotRequest): void {
+    if (this.#keeper === undefined || this.#hasUseful()) this.#sender.request(nowMs, request);
+    else this.#asked.push(request);
+  }
+
+  /** Whether there is one from which the log goes on. */
+  #hasUseful(): boolean {
+    const newest = this.#hooks.store.list[0];
+    return newest !== undefined && newest.index >= this.#released;
+  }
+
+  #serveAsked(nowMs: number, { core }: Parts): void {
+    if (this.#asked.length === 0 || !this.#hasUseful()) return;
+    const { term } = core.status();
+    for (const request of this.#asked.splice(0)) {
+      if (request.term === term) this.#sender.request(nowMs, request);
+    }
+  }
 
   /** In the midst of a turn, and with its time: the clock has gone on since the turn began. */
   #sendingEnded(nowMs: number, peer: MemberId, installed: number | undefined): void {
@@ -377,19 +461,22 @@ export class Snapshots {
     applier.hold("restore");
     this.#restoring = { id, sinceMs: this.#hooks.clock.nowMs() };
     this.#run(
-      this.#restoreFrom(id),
+      this.#restoreFrom(id, applier),
       (nowMs, meta) => this.#restored(nowMs, id, meta),
       (_nowMs, error) => this.#hooks.failed(error),
     );
   }
 
-  async #restoreFrom(id: SnapshotId): Promise<SnapshotMeta> {
+  async #restoreFrom(id: SnapshotId, applier: Applier): Promise<SnapshotMeta> {
     const { store, machine } = this.#hooks;
+    await applier.idle();
     const reader = await store.read(id);
     try {
       // Before the machine sees anything that it cannot understand.
-      checkVersion(EngineState.decode(reader.meta.engine).machineVersion, machine.version);
-      await machine.restore(reader.chunks());
+      const state = EngineState.decode(reader.meta.engine);
+      checkVersion(state.machineVersion, machine.version);
+      if (machine.kind === "disk") await this.#replace(machine, reader, state);
+      else await machine.restore(reader.chunks());
       return reader.meta;
     } catch (cause) {
       if (QuorateError.is(cause)) throw cause;
@@ -398,6 +485,19 @@ export class Snapshots {
     } finally {
       await reader.close();
     }
+  }
+
+  /** With the machine's state goes what the engine has to find beside it. */
+  async #replace(
+    machine: DiskHost<unknown>,
+    reader: SnapshotReader,
+    state: EngineState,
+  ): Promise<void> {
+    const { journal } = this.#hooks;
+    const { index, term } = reader.meta;
+    const clusterId = this.#hooks.clusterId();
+    await machine.restore(reader.chunks(), journal.begin({ index, term, clusterId, state }));
+    journal.confirm();
   }
 
   #restored(nowMs: number, id: SnapshotId, meta: SnapshotMeta): void {
@@ -409,6 +509,7 @@ export class Snapshots {
     this.#restoring = undefined;
     applier.restored(index, term, EngineState.decode(meta.engine));
     this.#bytesBefore = applier.bytes;
+    this.#keeper?.restored(index, applier.bytes);
     core.applied(nowMs, index);
     this.#hooks.restored(index, term, applier.state);
     const elapsedMs = nowMs - since.sinceMs;

@@ -11,6 +11,8 @@ import type { RaftInputs } from "../core/contract.ts";
 import type { MembershipChange, MembershipResult } from "../core/membership-change.ts";
 import { Raft } from "../core/raft.ts";
 import { SimDisk } from "../disk/sim-disk.ts";
+import { hostOf } from "../machine/disk-host.ts";
+import type { DiskStateMachine } from "../machine/disk-machine.ts";
 import { InProcessMachine } from "../machine/in-process-machine.ts";
 import { jsonCodec } from "../machine/json-codec.ts";
 import { readJson } from "../machine/read-json.ts";
@@ -153,6 +155,8 @@ export class World {
   readonly clock = new ManualClock();
   readonly network = new MemoryNetwork({ clock: this.clock });
   readonly disks = new Map<MemberId, SimDisk>();
+  /** Makes machines on disk, where members are to have such. */
+  machines: ((disk: SimDisk, id: MemberId) => DiskStateMachine<Command, Query>) | undefined;
   readonly #random: SeededRandom;
 
   constructor(seed = 1) {
@@ -209,6 +213,7 @@ export class World {
     const clock = new MemberClock(this.clock);
     const disk = this.disk(id);
     const machine = (overrides.machine as Counter | undefined) ?? new Counter();
+    const onDisk = this.machines?.(disk, id);
     const ports = { clock, random, disk, transport, checksum: crc32, digest: nodeDigest };
     const options = resolveOptions<Command, Query>({
       id,
@@ -229,7 +234,7 @@ export class World {
         core: (raftOptions, recovered, nowMs) => (core = new Raft(raftOptions, recovered, nowMs)),
       },
       { ...options, segmentBytes },
-      new InProcessMachine(machine, codec),
+      onDisk === undefined ? new InProcessMachine(machine, codec) : hostOf(onDisk, codec),
     );
     const node: Node = new ReplicaHandle<Command, Query>(engine, codec);
     const events: ReplicaEvent[] = [];

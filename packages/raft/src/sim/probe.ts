@@ -218,6 +218,10 @@ export class Probe implements RaftInputs {
     return this.#core.status();
   }
 
+  get persistedIndex(): number {
+    return this.#core.persistedIndex;
+  }
+
   batchAt(index: number): EntryBatch | undefined {
     return this.#core.batchAt(index);
   }

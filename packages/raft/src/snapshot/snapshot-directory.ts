@@ -149,10 +149,14 @@ export class SnapshotDirectory implements SnapshotStore {
     this.#damaged = [...this.#damaged, { path: this.#pathOf(id), reason }];
   }
 
-  async prune(): Promise<void> {
+  async prune(keptFrom?: number): Promise<void> {
     const { disk, directory } = this.#options;
-    if (this.#list.length < KEPT) return;
-    const old = this.#list.slice(KEPT).filter((id) => !this.#readers.has(this.#pathOf(id)));
+    if (this.#list.length < KEPT && keptFrom === undefined) return;
+    const useless =
+      keptFrom === undefined
+        ? this.#list.slice(KEPT)
+        : this.#list.filter(({ index }) => index < keptFrom);
+    const old = useless.filter((id) => !this.#readers.has(this.#pathOf(id)));
     const paths = [
       ...old.map((id) => this.#pathOf(id)),
       ...this.#damaged.map(({ path }) => path).filter((path) => !this.#readers.has(path)),

@@ -9,8 +9,8 @@
  *   of them, and what is wrong is SNAPSHOT_DAMAGED, naming the file.
  * - What a crash left half-made is removed at opening, but for the newest part of a snapshot that
  *   was being received: that can be gone on with.
- * - `prune` keeps the newest two, and whatever is being read. It never touches a snapshot that is
- *   newer than one it keeps.
+ * - `prune` keeps the newest two, or those from an index on, and whatever is being read. It never
+ *   touches a snapshot that is newer than one it keeps.
  * - All file operations go through the disk's common lane, in pieces of 64 KiB and with a sync
  *   every few MiB, so that the log keeps its thread and its syncs stay short.
  * - Lack of space is DISK_FULL, any other failure of the disk SNAPSHOT_FAILED. Neither concerns
@@ -103,6 +103,6 @@ export interface SnapshotStore {
   receive(id: SnapshotId): Promise<SnapshotPart>;
   /** It was found to be wrong: not in `list` any more. */
   discredit(id: SnapshotId, reason: string): void;
-  /** Lets go of all but the newest two. */
-  prune(): Promise<void>;
+  /** Lets go of all but the newest two; of those below `keptFrom`, where that is given. */
+  prune(keptFrom?: number): Promise<void>;
 }

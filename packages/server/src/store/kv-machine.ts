@@ -13,7 +13,7 @@
  *   on.
  */
 import type { Applied, ResultOf, StateMachine } from "quorate";
-import { BTree } from "./btree.ts";
+import { BTree } from "quorate/store";
 import type {
   Conflict,
   Condition,

@@ -15,7 +15,7 @@
  * Outcomes leave in the order in which they came. They stand in blocks that only grow at the end,
  * so a snapshot takes the list of blocks and reads it out while others come and go.
  */
-import { BTree } from "./btree.ts";
+import { BTree } from "quorate/store";
 import type { Conflict, DeleteDone, PutDone, RequestName } from "./command.ts";
 
 /** Bounds of what is kept. */

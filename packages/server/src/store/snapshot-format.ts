@@ -25,7 +25,7 @@
  * and its transfer are checked as a whole by the engine, and only a complete one is read here.
  * Whatever is not exactly this is refused, and the store stays as it was.
  */
-import { BTree } from "./btree.ts";
+import { BTree } from "quorate/store";
 import type { Item } from "./command.ts";
 import { FINGERPRINT_BYTES, isRequestKey } from "./command-codec.ts";
 import { Outcomes } from "./outcomes.ts";

@@ -7,7 +7,7 @@
  * codec and machine never see the number.
  */
 import { InProcessMachine } from "../../machine/in-process-machine.ts";
-import type { MachineHost, MachineSnapshot } from "../../machine/machine-host.ts";
+import type { MachineSnapshot, MemoryHost } from "../../machine/machine-host.ts";
 import type { Applied, Codec, StateMachine } from "../../machine/state-machine.ts";
 import { assert } from "../../util/assert.ts";
 import { readU64, writeU64 } from "../../util/bytes.ts";
@@ -52,7 +52,8 @@ export interface SimMachineOptions<Command, Query> {
 }
 
 /** A machine in this thread that tells what it applies. */
-export class SimMachineHost<Command, Query> implements MachineHost<Query> {
+export class SimMachineHost<Command, Query> implements MemoryHost<Query> {
+  readonly kind = "memory";
   readonly #inner: InProcessMachine<Command, Query>;
   readonly #options: SimMachineOptions<Command, Query>;
 

@@ -6,7 +6,7 @@ import { encodeSessionEntry } from "../machine/session-entry.ts";
 import { ManualClock } from "../transport/manual-clock.ts";
 import { crc32 } from "../util/checksum.ts";
 import { utf8, fromUtf8 } from "../util/bytes.ts";
-import { Applier } from "./applier.ts";
+import { MemoryApplier } from "./memory-applier.ts";
 
 function batch(firstIndex: number, term: number, texts: readonly string[]): EntryBatch {
   const entries = texts.map((text) => ({
@@ -22,7 +22,7 @@ function seal(firstIndex: number, term: number, entries: EntryFields[], timeMs =
 
 /** An applier over batches that the test changes, and what came of it. */
 function setUp(batches: EntryBatch[]): {
-  applier: Applier;
+  applier: MemoryApplier;
   seen: string[];
   terms: number[];
   loads: [number, number][];
@@ -39,9 +39,10 @@ function setUp(batches: EntryBatch[]): {
       return batches[0]?.firstIndex ?? Number.MAX_SAFE_INTEGER;
     },
   } as unknown as RaftInputs;
-  const applier = new Applier(core, 0, {
+  const applier = new MemoryApplier(core, 0, {
     clock,
     machine: {
+      kind: "memory",
       version: 1,
       apply: (payload, at) => {
         if (fromUtf8(payload) === "slow") clock.advance(3);

@@ -1,0 +1,48 @@
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { backendSuite } from "../store/backend-suite.ts";
+import { lmdbBackend } from "./node-lmdb-backend.ts";
+
+const made: string[] = [];
+async function scratch(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "quorate-lmdb-"));
+  made.push(path);
+  return join(path, "store");
+}
+
+afterAll(async () => {
+  for (const path of made) await rm(path, { recursive: true, force: true });
+});
+
+describe("a backend on LMDB", () => {
+  const cases = backendSuite(async () => {
+    const path = await scratch();
+    return () => lmdbBackend({ path });
+  });
+  for (const one of cases) test(one.name, () => one.run());
+
+  test("what is not named by CURRENT goes, and a named one that is missing is refused", async () => {
+    const path = await scratch();
+    const first = lmdbBackend({ path });
+    await first.open();
+    await first.commit([["a", Uint8Array.of(1)]]);
+    const view = first.view();
+    const replacement = await first.replace();
+    await replacement.put([["b", Uint8Array.of(2)]]);
+    await replacement.take();
+    // Somebody reads the old one.
+    expect((await readdir(path)).toSorted()).toEqual(["CURRENT", "env-1", "env-2"]);
+    view.release();
+    await first.close();
+    await writeFile(join(path, "CURRENT.new"), "env-9\n");
+    const second = lmdbBackend({ path });
+    await second.open();
+    expect(second.get("b")).toEqual(Uint8Array.of(2));
+    await second.close();
+    expect((await readdir(path)).toSorted()).toEqual(["CURRENT", "env-2"]);
+    await rm(join(path, "env-2"), { recursive: true });
+    await expect(lmdbBackend({ path }).open()).rejects.toThrow("env-2");
+  });
+});

@@ -1,0 +1,93 @@
+/**
+ * When a machine on disk is synced, and what the log may let go of for it.
+ *
+ * What a machine has applied survives the process, but a power cut only as far as it was synced.
+ * What comes behind is applied again from the log, so nothing behind the last finished sync may
+ * leave it. It is let go of up to the sync *before* that: then who is a little behind gets entries
+ * and not a snapshot. A sync is due by bytes of applied log, as a snapshot of a machine in memory
+ * is.
+ *
+ * Where a machine was found at opening says nothing: it may be in the page cache alone.
+ */
+import type { EngineJournal } from "../machine/engine-journal.ts";
+import type { DiskHost } from "../machine/machine-host.ts";
+import { QuorateError, messageOf } from "../util/error.ts";
+import type { Applier } from "./applier.ts";
+import type { EngineOptions } from "./options.ts";
+
+/** What the keeper needs of its group. */
+export interface DiskKeeperHooks {
+  readonly machine: DiskHost<unknown>;
+  readonly journal: EngineJournal;
+  readonly options: EngineOptions["snapshot"];
+  /** A task between turns, and what is to happen in the turn after it. */
+  run<T>(
+    task: Promise<T>,
+    succeeded: (nowMs: number, value: T) => void,
+    failed: (nowMs: number, error: unknown) => void,
+  ): void;
+  failed(error: unknown): void;
+}
+
+/** See the top of this file. */
+export class DiskKeeper {
+  readonly #hooks: DiskKeeperHooks;
+  /** The last finished sync covers this index, and the one before it that. */
+  #durable = 0;
+  #before = 0;
+  /** Bytes and index that were applied when the last sync began. */
+  #bytes = 0;
+  #index = 0;
+  #isSyncing = false;
+
+  constructor(hooks: DiskKeeperHooks) {
+    this.#hooks = hooks;
+    this.#index = hooks.journal.opened.index;
+  }
+
+  /** The log may let go of entries up to here. */
+  get releasable(): number {
+    return this.#before;
+  }
+
+  isDue(applier: Applier): boolean {
+    const { automatic, logBytes, entries } = this.#hooks.options;
+    if (!automatic || this.#isSyncing || applier.isRestoring) return false;
+    const isMuch = applier.bytes - this.#bytes >= logBytes;
+    return isMuch && applier.applied - this.#index >= entries;
+  }
+
+  /** Makes what is applied now survive a power cut. */
+  sync(applier: Applier): void {
+    const { machine, journal } = this.#hooks;
+    const { index } = journal.confirmed;
+    this.#isSyncing = true;
+    this.#bytes = applier.bytes;
+    this.#index = applier.applied;
+    this.#hooks.run(
+      synced(machine),
+      () => {
+        this.#isSyncing = false;
+        this.#before = Math.max(this.#before, this.#durable);
+        this.#durable = Math.max(this.#durable, index);
+      },
+      (_nowMs, cause) => {
+        const message = `the state machine could not be synced: ${messageOf(cause)}`;
+        this.#hooks.failed(new QuorateError("REPLICA_FAILED", message, { cause }));
+      },
+    );
+  }
+
+  /** The machine became what a snapshot says, and that survives a power cut. */
+  restored(index: number, bytes: number): void {
+    this.#durable = Math.max(this.#durable, index);
+    this.#before = this.#durable;
+    this.#bytes = bytes;
+    this.#index = index;
+  }
+}
+
+/** A promise, also where the machine throws. */
+async function synced(machine: DiskHost<unknown>): Promise<void> {
+  await machine.sync();
+}

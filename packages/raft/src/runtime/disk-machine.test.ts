@@ -1,0 +1,235 @@
+import { describe, expect, test } from "vitest";
+import type { SimDisk } from "../disk/sim-disk.ts";
+import type { DiskStateMachine } from "../machine/disk-machine.ts";
+import { FileBackend } from "../store/file-backend.ts";
+import { textKey } from "../store/keys.ts";
+import { onStore } from "../store/store-machine.ts";
+import type { StoreMachine, StoreReader } from "../store/store-machine.ts";
+import { fromUtf8, utf8 } from "../util/bytes.ts";
+import { crc32 } from "../util/checksum.ts";
+import type { ResultOf } from "../machine/state-machine.ts";
+import { SeededRandom } from "../util/random.ts";
+import { add, errorOf, T, total, World } from "./world-harness.ts";
+import type { Command, Opened, Query } from "./world-harness.ts";
+
+/** Adds up, and counts how often it was asked to over all lives: a repetition shows. */
+class Sum implements StoreMachine<Command, Query> {
+  applies = 0;
+  apply(command: Command, store: Parameters<StoreMachine<Command, Query>["apply"]>[1]): never {
+    this.applies++;
+    if (command.type === "boom") throw new Error("boom");
+    if (command.type === "add") {
+      const sum = sumOf(store) + command.amount;
+      store.put(textKey("total"), utf8(String(sum)));
+    } else store.put(textKey("pad"), utf8(command.text));
+    return sumOf(store) as never;
+  }
+  query(query: Query, store: StoreReader): ResultOf<Query> {
+    if (query.type === "throw") throw new Error("no answer");
+    return sumOf(store);
+  }
+}
+
+function sumOf(store: StoreReader): number {
+  const value = store.get(textKey("total"));
+  return value === undefined ? 0 : Number(fromUtf8(value));
+}
+
+class DiskWorld extends World {
+  /** The machine of the newest life of each member, and what happened to it. */
+  readonly sums = new Map<string, Sum>();
+  /** Stands around the machine of each member. */
+  wrap: (machine: DiskStateMachine<Command, Query>) => DiskStateMachine<Command, Query> = (m) => m;
+
+  constructor(seed = 1) {
+    super(seed);
+    this.machines = (disk, id) => {
+      const sum = new Sum();
+      this.sums.set(id, sum);
+      return this.wrap(onStore(sum, backend(disk, id)));
+    };
+  }
+}
+
+function backend(disk: SimDisk, id: string): FileBackend {
+  return new FileBackend({ disk, directory: `/data/${id}/machine`, checksum: crc32 });
+}
+
+const BOOTSTRAP = { bootstrap: true } as const;
+
+async function writes(world: World, { node }: Opened, count: number): Promise<number> {
+  let last = 0;
+  for (let i = 0; i < count; i++) last = await world.until(node.write(add(1)));
+  return last;
+}
+
+describe("a machine on disk", () => {
+  test("goes on where it was, without being asked again", async () => {
+    const world = new DiskWorld();
+    let n1 = await world.open("n1", BOOTSTRAP);
+    expect(await writes(world, n1, 20)).toBe(20);
+    await world.until(n1.node.close());
+    n1 = await world.open("n1", undefined);
+    expect(n1.node.status().applied).toBeGreaterThanOrEqual(20);
+    expect(await world.until(n1.node.read(total))).toBe(20);
+    expect(world.sums.get("n1")!.applies).toBe(0);
+    expect(await writes(world, n1, 1)).toBe(21);
+    await world.close([n1]);
+  });
+
+  test("after a power cut at any moment every write is there once, those that were answered surely", async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = new DiskWorld(seed);
+      const random = new SeededRandom(seed);
+      const options = { snapshot: { logBytes: 1_024, entries: 3 } };
+      let n1 = await world.open("n1", BOOTSTRAP, options);
+      let answered = 0;
+      let asked = 0;
+      for (let life = 0; life < 4; life++) {
+        for (let i = 0; i < 3 + random.below(30); i++) {
+          asked++;
+          const write = n1.node.write(add(1)).then(
+            () => answered++,
+            () => {},
+          );
+          if (random.below(3) > 0) await world.until(write);
+        }
+        await world.run(random.below(4));
+        // The process is gone, whatever it was at.
+        const node = n1.node;
+        world.crashDisk("n1");
+        void node.close({ handOver: false });
+        await world.run(5);
+        n1 = await world.open("n1", undefined, options);
+        const sum = await world.until(n1.node.read(total));
+        expect(sum).toBeGreaterThanOrEqual(answered);
+        expect(sum).toBeLessThanOrEqual(asked);
+        answered = sum;
+        asked = sum;
+      }
+      await world.close([n1]);
+    }
+  });
+
+  test("lets the log go by its syncs, and a member that needs more gets a snapshot taken for it", async () => {
+    const world = new DiskWorld();
+    const options = { snapshot: { logBytes: 4_096, entries: 5 } };
+    const { all, leader, followers } = await world.served(3, options);
+    const away = followers[0]!;
+    await world.until(away.node.close());
+    for (let i = 0; i < 90; i++) {
+      await world.until(leader.node.write({ type: "pad", text: "x".repeat(500) }));
+    }
+    await writes(world, leader, 7);
+    await world.when(() => leader.node.status().startIndex > 20, "the log is let go of");
+    expect(leader.node.status().snapshot.index).toBe(0);
+    const again = await world.open(away.node.id, undefined, options);
+    await world.when(() => again.node.status().applied >= 97, "it has caught up");
+    expect(again.events.some(({ type }) => type === "snapshot-restored")).toBe(true);
+    expect(world.sums.get(again.node.id)!.applies).toBeLessThan(20);
+    expect(await world.until(again.node.read(total))).toBe(7);
+    expect(await world.until(again.node.read(total, { consistency: "local" }))).toBe(7);
+    // It stays only as long as the log behind it.
+    for (let i = 0; i < 60; i++) {
+      await world.until(leader.node.write({ type: "pad", text: "y".repeat(500) }));
+    }
+    await world.when(() => leader.node.status().snapshot.index === 0, "the snapshot has gone");
+    await world.close([...all.filter((one) => one !== away), again]);
+  });
+
+  test("answers queries while it is restored, from before", async () => {
+    const world = new DiskWorld();
+    const options = { snapshot: { logBytes: 4_096, entries: 5 } };
+    const { all, leader, followers } = await world.served(3, options);
+    await writes(world, leader, 3);
+    await world.run(100);
+    const away = followers[0]!;
+    await world.until(away.node.close());
+    for (let i = 0; i < 60; i++) {
+      await world.until(leader.node.write({ type: "pad", text: "x".repeat(500) }));
+    }
+    await writes(world, leader, 3);
+    await world.run(300);
+    let go: () => void = () => {};
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    world.wrap = (machine) => ({
+      open: () => machine.open(),
+      apply: (batch) => machine.apply(batch),
+      query: (query) => machine.query(query),
+      sync: () => machine.sync(),
+      checkpoint: () => machine.checkpoint(),
+      close: () => machine.close(),
+      restore: async (chunks, records) => {
+        await gate;
+        await machine.restore(chunks, records);
+      },
+    });
+    const again = await world.open(away.node.id, undefined, options);
+    await world.when(() => again.node.status().snapshot.restoring !== undefined, "it is restored");
+    expect(await world.until(again.node.read(total, { consistency: "local" }))).toBe(3);
+    go();
+    expect(await world.until(again.node.read(total))).toBe(6);
+    await world.close([...all.filter((one) => one !== away), again]);
+  });
+
+  test("that does not belong to the log is refused, with what to do", async () => {
+    const world = new DiskWorld();
+    let n1 = await world.open("n1", BOOTSTRAP, { snapshot: { logBytes: 1_024, entries: 3 } });
+    for (let i = 0; i < 60; i++) {
+      await world.until(n1.node.write({ type: "pad", text: "x".repeat(500) }));
+    }
+    await world.when(() => n1.node.status().startIndex > 10, "the log is let go of");
+    await world.until(n1.node.close());
+    const machines = world.machines!;
+    // An empty one.
+    world.machines = (disk) => onStore(new Sum(), backend(disk, "n9"));
+    await world.disk("n1").makeDirectory("/data/n9");
+    const empty = await errorOf(world.until(world.opening("n1", undefined)));
+    expect(empty.code).toBe("SNAPSHOT_DAMAGED");
+    // One that is ahead, of another cluster.
+    const other = new DiskWorld(7);
+    other.disks.set("n1", world.disk("n1"));
+    world.machines = machines;
+    n1 = await world.open("n1", undefined);
+    expect(await world.until(n1.node.read(total))).toBe(0);
+    await world.until(n1.node.close());
+    world.machines = (disk) => machines(disk, "n1");
+    const n2 = await errorOf(world.until(swapped(world)));
+    expect(n2.code).toBe("DATA_DIR_INVALID");
+    expect(n2.message).toContain("do not belong together");
+  });
+
+  test("that throws stops its replica, and what it was at is not there", async () => {
+    const world = new DiskWorld();
+    const n1 = await world.open("n1", BOOTSTRAP);
+    await writes(world, n1, 3);
+    const error = await errorOf(world.until(n1.node.write({ type: "boom" })));
+    expect(error.code).toBe("REPLICA_FAILED");
+    await world.until(n1.node.close());
+    // Corrected code, or not: it is applied again.
+    const again = await world.open("n1", undefined);
+    await world.run(3 * T);
+    expect(again.node.status().failure?.code).toBe("REPLICA_FAILED");
+    await world.close([again]);
+  });
+});
+
+/** A new cluster on the disk of n1, beside its old machine. */
+async function swapped(world: World): Promise<Opened> {
+  const disk = world.disk("n1");
+  for (const place of ["/data/n1/log", "/data/n1/snapshot", "/data/n1"]) {
+    for (const name of await disk.list(place)) {
+      if (name !== "machine" && (await isFile(disk, `${place}/${name}`))) {
+        await disk.remove(`${place}/${name}`);
+      }
+    }
+  }
+  return world.opening("n1", BOOTSTRAP);
+}
+
+async function isFile(disk: SimDisk, path: string): Promise<boolean> {
+  return disk.list(path).then(
+    () => false,
+    () => true,
+  );
+}

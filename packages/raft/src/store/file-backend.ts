@@ -1,0 +1,215 @@
+/**
+ * A backend over the disk port, for the simulator and for tests: all of it in memory, and each
+ * commit appended to a file. Not made to be fast or small, but to be torn, cut and killed at any
+ * operation of a simulated disk, under everything that stands on the port.
+ *
+ *   name  `NNNNNNNN.store`, the newest counts; `.new` is a replacement that nobody took
+ *
+ *   off size field             of a record; a file is records, one behind the other
+ *     0  u32  magic, the bytes 51 72 74 52 ("QrtR")
+ *     4  u32  bytes of the body
+ *     8  u64  where the record begins: a leftover of an earlier tail does not pass for one
+ *    16  u32  CRC-32 of the body
+ *    20  u32  CRC-32 of bytes 0..19
+ *    24       body: per change u32 bytes of the key, u32 bytes of the value plus 1 or 0 for a
+ *             deleted key, key, value
+ *
+ * Opening reads records up to the first that is not whole, cuts what follows and syncs, since what
+ * was read may never have reached the medium. A record is durable before its commit resolves.
+ */
+import type { Disk, DiskFile } from "../disk/disk.ts";
+import { assert } from "../util/assert.ts";
+import { BTree } from "../util/btree.ts";
+import { ByteReader, ByteWriter, readU32, readU64, writeU32, writeU64 } from "../util/bytes.ts";
+import type { Checksum } from "../util/checksum.ts";
+import type { BackendView, Replacement, StoreBackend, StoreChange } from "./backend.ts";
+import type { StoreItem, StoreKey } from "./backend.ts";
+import { bytesOfKey, keyOfBytes } from "./keys.ts";
+
+const MAGIC = 0x52747251;
+const HEAD_BYTES = 24;
+const NAME = /^(\d{8})\.(store|new)$/;
+
+/** Where it is, and how it is checked. */
+export interface FileBackendOptions {
+  readonly disk: Disk;
+  /** Absolute path; made if it is not there. Its parent must exist. */
+  readonly directory: string;
+  readonly checksum: Checksum;
+}
+
+interface Place {
+  readonly number: number;
+  readonly file: DiskFile;
+  readonly tree: BTree<Uint8Array>;
+  end: number;
+}
+
+/** See the top of this file. */
+export class FileBackend implements StoreBackend {
+  readonly keyBytesMax = 4_096;
+  readonly #options: FileBackendOptions;
+  #place: Place | undefined;
+  #isBusy = false;
+
+  constructor(options: FileBackendOptions) {
+    this.#options = options;
+  }
+
+  async open(): Promise<void> {
+    const { disk, directory } = this.#options;
+    await disk.makeDirectory(directory);
+    await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf("/"))));
+    let newest = 0;
+    const names = await disk.list(directory);
+    for (const name of names) {
+      const match = NAME.exec(name);
+      if (match?.[2] === "store") newest = Math.max(newest, Number(match[1]));
+    }
+    const isNew = newest === 0;
+    const number = isNew ? 1 : newest;
+    const path = this.#path(number, "store");
+    const file = await disk.open(path, { mode: isNew ? "create" : "write" });
+    this.#place = isNew
+      ? { number, file, tree: new BTree(), end: 0 }
+      : await this.#read(number, file);
+    await file.sync();
+    await disk.syncDirectory(directory);
+    for (const name of names) {
+      if (NAME.test(name) && `${directory}/${name}` !== path) {
+        await disk.remove(`${directory}/${name}`);
+      }
+    }
+  }
+
+  get(key: StoreKey): Uint8Array | undefined {
+    return this.#opened.tree.get(key);
+  }
+
+  view(): BackendView {
+    const tree = this.#opened.tree.clone();
+    return { items: (from) => itemsOf(tree, from), release: () => {} };
+  }
+
+  async commit(changes: readonly StoreChange[]): Promise<void> {
+    const place = this.#opened;
+    assert(!this.#isBusy, "one commit at a time");
+    this.#isBusy = true;
+    await append(place, changes, this.#options.checksum);
+    await place.file.sync();
+    for (const [key, value] of changes) {
+      if (value === undefined) place.tree.delete(key);
+      else place.tree.set(key, value.slice());
+    }
+    this.#isBusy = false;
+  }
+
+  async replace(): Promise<Replacement> {
+    const { disk, directory, checksum } = this.#options;
+    const number = this.#opened.number + 1;
+    const path = this.#path(number, "new");
+    if (await disk.exists(path)) await disk.remove(path);
+    const file = await disk.open(path, { mode: "create" });
+    const place: Place = { number, file, tree: new BTree(), end: 0 };
+    return {
+      put: async (items) => {
+        await append(place, items, checksum);
+        for (const [key, value] of items) place.tree.set(key, value.slice());
+      },
+      take: async () => {
+        const before = this.#opened;
+        await file.sync();
+        await file.close();
+        await disk.rename(path, this.#path(number, "store"));
+        await disk.syncDirectory(directory);
+        const again = await disk.open(this.#path(number, "store"), { mode: "write" });
+        this.#place = { ...place, file: again };
+        await before.file.close();
+        await disk.remove(before.file.path);
+      },
+      abandon: async () => {
+        await Promise.allSettled([file.close()]);
+        await Promise.allSettled([disk.remove(path)]);
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    const place = this.#place;
+    this.#place = undefined;
+    await place?.file.close();
+  }
+
+  get #opened(): Place {
+    assert(this.#place !== undefined, "the store is not open");
+    return this.#place;
+  }
+
+  #path(number: number, suffix: string): string {
+    return `${this.#options.directory}/${String(number).padStart(8, "0")}.${suffix}`;
+  }
+
+  async #read(number: number, file: DiskFile): Promise<Place> {
+    const bytes = new Uint8Array(await file.size());
+    await file.read(bytes, 0);
+    const tree = new BTree<Uint8Array>();
+    let end = 0;
+    for (;;) {
+      const body = bodyAt(bytes, end, this.#options.checksum);
+      if (body === undefined) break;
+      readChanges(tree, body);
+      end += HEAD_BYTES + body.length;
+    }
+    if (end < bytes.length) await file.truncate(end);
+    return { number, file, tree, end };
+  }
+}
+
+async function append(
+  place: Place,
+  changes: readonly StoreChange[],
+  checksum: Checksum,
+): Promise<void> {
+  const writer = new ByteWriter();
+  writer.reserve(HEAD_BYTES);
+  for (const [key, value] of changes) {
+    writer.u32(key.length).u32(value === undefined ? 0 : value.length + 1);
+    writer.raw(bytesOfKey(key));
+    if (value !== undefined) writer.raw(value);
+  }
+  const bytes = writer.copy();
+  writeU32(bytes, 0, MAGIC);
+  writeU32(bytes, 4, bytes.length - HEAD_BYTES);
+  writeU64(bytes, 8, place.end);
+  writeU32(bytes, 16, checksum(bytes.subarray(HEAD_BYTES)));
+  writeU32(bytes, 20, checksum(bytes.subarray(0, 20)));
+  await place.file.write(bytes, place.end);
+  place.end += bytes.length;
+}
+
+/** The body of the record there; undefined where none is whole. */
+function bodyAt(bytes: Uint8Array, at: number, checksum: Checksum): Uint8Array | undefined {
+  if (bytes.length - at < HEAD_BYTES) return undefined;
+  const head = bytes.subarray(at, at + HEAD_BYTES);
+  if (readU32(head, 0) !== MAGIC || checksum(head.subarray(0, 20)) !== readU32(head, 20)) {
+    return undefined;
+  }
+  const body = bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + readU32(head, 4));
+  const isWhole = body.length === readU32(head, 4) && readU64(head, 8) === at;
+  return isWhole && checksum(body) === readU32(head, 16) ? body : undefined;
+}
+
+function readChanges(tree: BTree<Uint8Array>, body: Uint8Array): void {
+  const reader = new ByteReader(body);
+  while (reader.remaining > 0) {
+    const [keyBytes, length] = [reader.u32(), reader.u32()];
+    const key = keyOfBytes(reader.raw(keyBytes));
+    if (length === 0) tree.delete(key);
+    else tree.set(key, reader.raw(length - 1).slice());
+  }
+}
+
+function* itemsOf(tree: BTree<Uint8Array>, from: StoreKey): Generator<StoreItem, void, undefined> {
+  const cursor = tree.cursor(from);
+  while (cursor.next()) yield [cursor.key, cursor.value];
+}
