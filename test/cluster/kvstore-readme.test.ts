@@ -71,7 +71,7 @@ test("the README of examples/kvstore: every command does what it says", async (c
     consensus: { state: expect.stringMatching(/^Leader\[\d+\]$/) },
   });
   expectStory(members, ports);
-}, 30_000);
+});
 
 function followerPage(leader: number): object {
   return {

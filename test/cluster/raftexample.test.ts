@@ -50,7 +50,7 @@ test("the README of examples/raftexample: every command does what it says", asyn
   );
   cluster!.signal("SIGINT");
   expect(await cluster!.ended).toEqual({ code: 0, signal: null });
-}, 30_000);
+});
 
 test("no 204 without a majority, unless it is asked for; bytes come back as they went in", async (context) => {
   const { example, ports } = await place(context);

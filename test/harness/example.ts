@@ -41,7 +41,8 @@ export class Script extends Child {
 
   constructor(line: string, outputPath: string, place: Omit<Program, "command">) {
     // The shell becomes the program: signals and the exit code are its own.
-    super([`exec ${line}`], outputPath, { ...place, command: ["sh", "-c"] });
+    const [, variables = "", rest = ""] = /^((?:[A-Z_]+=\S* )*)(.*)$/.exec(line) ?? [];
+    super([`${variables}exec ${rest}`], outputPath, { ...place, command: ["sh", "-c"] });
     this.line = line;
   }
 
