@@ -31,6 +31,11 @@ export const scenarios: readonly Scenario[] = [
     run: replacedByItself,
   },
   {
+    name: "replaced-is-not-heard",
+    text: "What a directory said before it was replaced does not count for its successor.",
+    run: replacedIsNotHeard,
+  },
+  {
     name: "removed-before-first-entry",
     text: "A member that was removed before anything reached its log learns it when it is started.",
     run: removedBeforeFirstEntry,
@@ -130,6 +135,36 @@ async function replacedByItself(): Promise<void> {
   await d.until(() => n3.state === "removed", "it has left");
   await d.until(() => d.leader() !== undefined, "the others have a leader");
   await d.done(d.put("n1", "x", "1"));
+  await d.end();
+}
+
+async function replacedIsNotHeard(): Promise<void> {
+  const d = await Director.begin({ spares: 1 });
+  await d.elect("n1");
+  const n1 = d.of("n1");
+  // Everything is committed by n1 and n2. That n3 has it, too, is said and takes its time.
+  const late = d.hold(
+    (from, to, { type }) => from === "n3" && to === "n1" && type === "append-entries-response",
+  );
+  await d.done(d.put("n1", "x", "1"));
+  const next = d.of("n4");
+  const joint = n1.core!.log.lastIndex + 1;
+  // What follows the joint configuration is not committed: the old n3 may still speak.
+  const held = d.hold(
+    (from, to, message) =>
+      from === "n2" && to === "n1" && "index" in message && message.index > joint,
+  );
+  n1.change({ type: "replace", id: "n3", address: next.address, timeoutMs: TIMEOUT_MS });
+  await d.until(() => n1.core!.log.lastIndex > joint, "n3 is another one now");
+  late.end();
+  await d.ms(100);
+  const theirs = n1.core!.status().peers.find(({ id }) => id === "n3");
+  d.expect(theirs?.matchIndex === 0, "of the new n3 nothing is known");
+  held.end();
+  next.settle("n3", { wait: true });
+  await d.until(() => next.core !== undefined && d.votes("n3"), "the new n3 votes");
+  d.expect(d.of("n3").state === "removed", "the old one has left");
+  await d.finds("n1", "x", "1");
   await d.end();
 }
 

@@ -260,6 +260,12 @@ export interface RaftInputs {
   /** The configuration in force at `index`; undefined where the log begins later. */
   configurationAt(index: number): IndexedConfiguration | undefined;
   /**
+   * Whether `id` now stands for another directory than this one, which had it before. Members are
+   * told apart by id here: what a directory says that was replaced must not be stepped any more, or
+   * it would count for its successor.
+   */
+  isSuperseded(id: MemberId, incarnation: Incarnation): boolean;
+  /**
    * The entries up to `index`, all of them durable and applied, are in a snapshot and leave the
    * log. One below the start of the log changes nothing.
    */

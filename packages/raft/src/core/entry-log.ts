@@ -16,7 +16,13 @@
 import { BytesError } from "../util/bytes.ts";
 import type { Checksum } from "../util/checksum.ts";
 import { BatchTail } from "./batch-tail.ts";
-import type { Configuration, IndexedConfiguration } from "./configuration.ts";
+import { memberOf } from "./configuration.ts";
+import type {
+  Configuration,
+  Incarnation,
+  IndexedConfiguration,
+  MemberId,
+} from "./configuration.ts";
 import { decodeConfiguration } from "./configuration-codec.ts";
 import type { RecoveredGroup, SnapshotPoint } from "./contract.ts";
 import type { EntryBatch } from "./entry.ts";
@@ -91,6 +97,18 @@ export class EntryLog {
   /** Every configuration held, the oldest first. */
   get configurations(): readonly IndexedConfiguration[] {
     return this.#configurations;
+  }
+
+  /**
+   * Whether the configuration in force gives `id` to another directory (or to one that is not known
+   * yet) than an earlier one of this log did, which named this one.
+   */
+  isSuperseded(id: MemberId, incarnation: Incarnation): boolean {
+    const present = memberOf(this.configuration, id);
+    if (present === undefined || present.incarnation === incarnation) return false;
+    return this.#configurations.some(
+      ({ configuration }) => memberOf(configuration, id)?.incarnation === incarnation,
+    );
   }
 
   get tailBytes(): number {

@@ -22,7 +22,7 @@
 import { handleAppendEntries, handleHeartbeat } from "./append.ts";
 import { commitByCounting } from "./commit.ts";
 import { isCaughtUp } from "./caught-up.ts";
-import type { IndexedConfiguration, MemberId } from "./configuration.ts";
+import type { Incarnation, IndexedConfiguration, MemberId } from "./configuration.ts";
 import type {
   InstallResult,
   ProposeResult,
@@ -167,6 +167,10 @@ export class Raft implements RaftInputs {
 
   configurationAt(index: number): IndexedConfiguration | undefined {
     return this.state.log.configurationAt(index);
+  }
+
+  isSuperseded(id: MemberId, incarnation: Incarnation): boolean {
+    return this.state.log.isSuperseded(id, incarnation);
   }
 
   compact(nowMs: number, index: number): void {

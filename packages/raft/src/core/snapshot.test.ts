@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { crc32 } from "../util/checksum.ts";
+import { NO_INCARNATION } from "./configuration.ts";
+import type { IndexedConfiguration } from "./configuration.ts";
 import { encodeConfiguration } from "./configuration-codec.ts";
 import { EMPTY_GROUP } from "./contract.ts";
 import { EntryKind } from "./entry.ts";
@@ -79,6 +81,32 @@ describe("a log that lets go", () => {
     expect(inForce()).toEqual([undefined, undefined, 1, 3, 3]);
     expect(log.truncateFrom(3)).toBe(true);
     expect(log.configuration.voters).toEqual(["n1"]);
+  });
+
+  test("knows which directories were replaced by a configuration that it holds", () => {
+    const [old, next, none] = ["a".repeat(32), "b".repeat(32), NO_INCARNATION];
+    const named = (index: number, incarnation: string): IndexedConfiguration => {
+      const members = [{ id: "n3", address: "h:3", incarnation }];
+      const plain = { voters: ["n3"], outgoing: [], learners: [] };
+      return { index, configuration: { members, ...plain } };
+    };
+    const logWith = (...configurations: IndexedConfiguration[]): EntryLog =>
+      new EntryLog(
+        { ...EMPTY_GROUP, lastIndex: 9, termRuns: [{ index: 1, term: 1 }], configurations },
+        crc32,
+      );
+    const replaced = logWith(named(2, old), named(4, none), named(6, next));
+    expect([old, none, next].map((each) => replaced.isSuperseded("n3", each))).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    // What comes from a newer configuration than this log has is no directory of the past.
+    expect(replaced.isSuperseded("n3", "c".repeat(32))).toBe(false);
+    expect(replaced.isSuperseded("n4", old)).toBe(false);
+    // Rolled back: the old one is the present one again.
+    replaced.truncateFrom(3);
+    expect([old, next].map((each) => replaced.isSuperseded("n3", each))).toEqual([false, false]);
   });
 
   test("starts anew with what the snapshot says, cluster time included", () => {

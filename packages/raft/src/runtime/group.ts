@@ -28,6 +28,7 @@ import { Changes } from "./changes.ts";
 import type { MemberCall } from "./member-call.ts";
 import { Departure } from "./departure.ts";
 import type { GroupContext } from "./group-context.ts";
+import type { Arrival } from "./inbox.ts";
 import { failureOf, InputTrace, textOf } from "./input-trace.ts";
 import { Joins } from "./joins.ts";
 import { LIMITS } from "./limits.ts";
@@ -269,13 +270,13 @@ export class Group {
 
   // ---- inputs of a turn
 
-  receive(nowMs: number, from: MemberId, message: PeerMessage, arrivedMs: number): void {
+  receive(nowMs: number, from: MemberId, message: PeerMessage, arrival: Arrival): void {
     const engine = this.#engine;
-    if (engine === undefined) return;
+    if (engine === undefined || engine.core.isSuperseded(from, arrival.incarnation)) return;
     this.#trace.message(nowMs, from, message);
     switch (message.type) {
       case "forward":
-        return this.#writes.takeForward(from, message, { nowMs, core: engine.core, arrivedMs });
+        return this.#writes.takeForward(from, message, { nowMs, core: engine.core, arrival });
       case "forward-response":
         return this.#writes.takeForwardResponse(from, message, nowMs, engine.applier.applied);
       case "transfer-request":

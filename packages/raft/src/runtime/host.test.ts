@@ -124,7 +124,8 @@ function bench(groupCount: number): Bench {
       await ended;
     },
   };
-  host.use({ isOurs: () => it.ours, disconnected: () => {} } as unknown as Peering);
+  const incarnationOf = (): string | undefined => (it.ours ? "1".repeat(32) : undefined);
+  host.use({ incarnationOf, disconnected: () => {} } as unknown as Peering);
   for (const { group } of groups) host.addGroup(group);
   return it;
 }

@@ -19,7 +19,8 @@
  * Failure: what goes wrong inside a group's turn stops that group (group.ts). A failed log stops
  * all.
  */
-import type { MemberId } from "../core/configuration.ts";
+import { NO_INCARNATION } from "../core/configuration.ts";
+import type { Incarnation, MemberId } from "../core/configuration.ts";
 import type { Log } from "../log/log.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import type { Hello, RefusalReport, Transport, Verdict } from "../transport/transport.ts";
@@ -176,10 +177,13 @@ export class Host implements TransportHandler {
         peering.received(from, message);
         return;
       case "join-request":
-        if (peering.mayAsk(from)) this.#enqueue(from, group, message);
+        // It is no member, and speaks for nobody.
+        if (peering.mayAsk(from)) this.#enqueue(from, group, message, NO_INCARNATION);
         return;
-      default:
-        if (peering.isOurs(from)) this.#enqueue(from, group, message);
+      default: {
+        const incarnation = peering.incarnationOf(from);
+        if (incarnation !== undefined) this.#enqueue(from, group, message, incarnation);
+      }
     }
   }
 
@@ -275,12 +279,13 @@ export class Host implements TransportHandler {
   }
 
   #readInbox(nowMs: number): void {
-    const arrivedMs = this.#arrivedMs;
-    this.#inbox.drain((from, number, message) => {
+    const arrival = { atMs: this.#arrivedMs, incarnation: NO_INCARNATION };
+    this.#inbox.drain((from, number, message, incarnation) => {
       const group = this.#groups.get(number);
       if (group === undefined) return;
       try {
-        group.receive(nowMs, from, message, arrivedMs);
+        arrival.incarnation = incarnation;
+        group.receive(nowMs, from, message, arrival);
       } catch (error) {
         group.failWith(error);
       }
@@ -363,9 +368,10 @@ export class Host implements TransportHandler {
     this.#timer = this.#parts.clock.setTimer(delayMs, this.#onTimer);
   }
 
-  #enqueue(from: MemberId, group: number, message: PeerMessage): void {
+  // eslint-disable-next-line max-params -- as it is read
+  #enqueue(from: MemberId, group: number, message: PeerMessage, incarnation: Incarnation): void {
     if (this.#inbox.isEmpty) this.#arrivedMs = this.#parts.clock.nowMs();
-    this.#inbox.push(from, group, message);
+    this.#inbox.push(from, group, message, incarnation);
     if (this.#inbox.bytes > LIMITS.inboxBytesMax && !this.#isPaused) {
       this.#isPaused = true;
       this.#parts.transport.pauseReads?.();

@@ -2,21 +2,35 @@
  * What arrived and has not been stepped: filled by socket callbacks, emptied by the next turn.
  *
  * It has no bound of its own, since what is in it was already read; the host pauses the sockets
- * when {@link Inbox.bytes} passes the limit. Three parallel arrays, used again and again: no object
+ * when {@link Inbox.bytes} passes the limit. Parallel arrays, used again and again: no object
  * per message.
  */
-import type { MemberId } from "../core/configuration.ts";
+import type { Incarnation, MemberId } from "../core/configuration.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 
 /** What a small message costs, roughly. */
 const MESSAGE_BYTES = 128;
 
-/** Takes one message. */
-export type InboxReader = (from: MemberId, group: number, message: PeerMessage) => void;
+/** How a message came. */
+export interface Arrival {
+  /** When what it came with began to arrive. */
+  readonly atMs: number;
+  /** The directory of its sender, as that said when it connected. */
+  readonly incarnation: Incarnation;
+}
+
+/** Takes one message; `incarnation`: the directory of its sender. */
+export type InboxReader = (
+  from: MemberId,
+  group: number,
+  message: PeerMessage,
+  incarnation: Incarnation,
+) => void;
 
 /** The queue of one host. */
 export class Inbox {
   #from: MemberId[] = [];
+  #incarnations: Incarnation[] = [];
   #groups: number[] = [];
   #messages: PeerMessage[] = [];
   /** About what the waiting messages hold in memory. */
@@ -26,8 +40,10 @@ export class Inbox {
     return this.#messages.length === 0;
   }
 
-  push(from: MemberId, group: number, message: PeerMessage): void {
+  // eslint-disable-next-line max-params -- as it is read
+  push(from: MemberId, group: number, message: PeerMessage, incarnation: Incarnation): void {
     this.#from.push(from);
+    this.#incarnations.push(incarnation);
     this.#groups.push(group);
     this.#messages.push(message);
     this.bytes += bytesOf(message);
@@ -36,15 +52,19 @@ export class Inbox {
   /** Hands over everything that waits now, in order. */
   drain(read: InboxReader): void {
     const from = this.#from;
+    const incarnations = this.#incarnations;
     const groups = this.#groups;
     const messages = this.#messages;
     if (messages.length === 0) return;
     // What arrives while reading belongs to the next turn.
     this.#from = [];
+    this.#incarnations = [];
     this.#groups = [];
     this.#messages = [];
     this.bytes = 0;
-    for (let i = 0; i < messages.length; i++) read(from[i]!, groups[i]!, messages[i]!);
+    for (let i = 0; i < messages.length; i++) {
+      read(from[i]!, groups[i]!, messages[i]!, incarnations[i]!);
+    }
   }
 }
 

@@ -224,9 +224,9 @@ export class Peering implements Newcomers {
     return admission;
   }
 
-  /** Whether what `from` sends is of our cluster. */
-  isOurs(from: MemberId): boolean {
-    return this.#ours.has(from);
+  /** The directory of `from`, where what it sends is of our cluster. */
+  incarnationOf(from: MemberId): Incarnation | undefined {
+    return this.#ours.has(from) ? this.#heard.get(from)?.incarnation : undefined;
   }
 
   /** Whether `from` may ask to become a member. */

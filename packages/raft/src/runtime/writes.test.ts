@@ -466,7 +466,8 @@ describe("asked by another member", () => {
     let request = 8;
     const ask = (part: object, arrivedMs = 0): unknown => {
       const message = { ...forward, request: ++request, entries: command, ...part };
-      it.writes.takeForward("n2", message, { nowMs: 50, core: it.core, arrivedMs });
+      const arrival = { atMs: arrivedMs };
+      it.writes.takeForward("n2", message, { nowMs: 50, core: it.core, arrival });
       return it.sent.at(-1)!.message;
     };
     expect(ask({})).toMatchObject({ request: 9, status: "appended", firstIndex: 2, term: 3 });
@@ -488,7 +489,7 @@ describe("asked by another member", () => {
     const it = bench();
     const take = (from: string, request: number): void => {
       const message = { ...forward, request, entries: command };
-      it.writes.takeForward(from, message, { nowMs: 50, core: it.core, arrivedMs: 50 });
+      it.writes.takeForward(from, message, { nowMs: 50, core: it.core, arrival: { atMs: 50 } });
     };
     for (const request of [9, 10, 9, 11, 10, 9]) take("n2", request);
     take("n3", 9);

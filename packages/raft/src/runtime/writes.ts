@@ -38,6 +38,7 @@ import { unknownOutcome, WriteCall } from "./calls.ts";
 import type { Calls } from "./calls.ts";
 import { Forwarding } from "./forwarding.ts";
 import { Gathered } from "./gathered.ts";
+import type { Arrival } from "./inbox.ts";
 import type { Batch } from "./gathered.ts";
 import { OwnSession } from "./own-session.ts";
 import { RecentRequests } from "./recent-requests.ts";
@@ -137,7 +138,7 @@ export class Writes {
   takeForward(
     from: MemberId,
     message: Forward,
-    context: { nowMs: number; core: RaftInputs; arrivedMs: number },
+    context: { nowMs: number; core: RaftInputs; arrival: Pick<Arrival, "atMs"> },
   ): void {
     const { request } = message;
     // A copy: the first one was answered, and its entries may be in the log.
@@ -153,7 +154,7 @@ export class Writes {
       });
     };
     if (this.#hasLeft) return answer("not-leader");
-    if (context.nowMs - context.arrivedMs >= message.deadlineMs) return answer("expired");
+    if (context.nowMs - context.arrival.atMs >= message.deadlineMs) return answer("expired");
     if (!mayBeForwarded(message.entries)) return answer("expired");
     if (message.entries.length > this.#hooks.forwardBytesMax) return answer("overloaded");
     const entries = { bytes: message.entries, count: message.count };

@@ -15,7 +15,7 @@ import type {
   SnapshotPoint,
   TransferResult,
 } from "../core/contract.ts";
-import type { IndexedConfiguration, MemberId } from "../core/configuration.ts";
+import type { Incarnation, IndexedConfiguration, MemberId } from "../core/configuration.ts";
 import type { EntryBatch, PackedEntries } from "../core/entry.ts";
 import type {
   MembershipChange,
@@ -180,6 +180,10 @@ export class Probe implements RaftInputs {
 
   configurationAt(index: number): IndexedConfiguration | undefined {
     return this.#core.configurationAt(index);
+  }
+
+  isSuperseded(id: MemberId, incarnation: Incarnation): boolean {
+    return this.#core.isSuperseded(id, incarnation);
   }
 
   compact(nowMs: number, index: number): void {
