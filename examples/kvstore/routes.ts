@@ -37,7 +37,7 @@ export function createApp(node: Replica<Put, Get>, machine: KVStore): Server {
     };
     answer().then(
       (body) => send(200, body),
-      (error: unknown) => send(statusOf(error), String(error)),
+      (error: Error) => send(statusOf(error), error.message),
     );
   });
 }

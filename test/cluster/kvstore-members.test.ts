@@ -5,6 +5,7 @@
 import { expect, test } from "vitest";
 import { KvCluster } from "../harness/kvstore.ts";
 import type { KvMember } from "../harness/kvstore.ts";
+import { waitUntil } from "../harness/wait.ts";
 
 test("1: a single member elects itself", async (context) => {
   const { members } = await KvCluster.start(context, 1);
@@ -59,4 +60,20 @@ test("10: with one of three down the others write and read", async (context) => 
   await down.child.kill();
   await other.put("key1", "value1");
   expect([await leader.get("key1"), await other.get("key1")]).toEqual(["value1", "value1"]);
+});
+
+test("the early service: one request takes a member out and one in that is not started", async (context) => {
+  const cluster = await KvCluster.start(context, 2);
+  const leader = await cluster.leader();
+  const [out] = cluster.others(leader) as [KvMember];
+  expect(await out.call("GET", "/put/key1/value1")).toEqual([200, "value1"]);
+  const next = await cluster.place();
+  const list = [leader.address, next.address].join(",");
+  const changed = await out.call("GET", `/changecluster/${list}`);
+  expect(changed).toEqual([200, "ClusterMembershipChange ok"]);
+  next.start("--members", leader.address);
+  await cluster.agree([leader, next]);
+  expect(await next.call("GET", "/get/key1")).toEqual([200, "value1"]);
+  await waitUntil("who was taken out ends", 10_000, () => !out.child.running);
+  expect(await out.child.ended).toEqual({ code: 0, signal: null });
 });
