@@ -19,6 +19,7 @@ import { scenarios as lostQuorum } from "./lost-quorum.ts";
 import { scenarios as membership } from "./membership.ts";
 import { scenarios as stability } from "./stability.ts";
 import { scenarios as sessions } from "./sessions.ts";
+import { scenarios as snapshots } from "./snapshots.ts";
 import { scenarios as transfer } from "./transfer.ts";
 import { scenarios as versions } from "./versions.ts";
 
@@ -31,6 +32,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...membership,
   ...stability,
   ...sessions,
+  ...snapshots,
   ...transfer,
   ...versions,
   ...gray,

@@ -261,6 +261,9 @@ export class SnapshotSender {
     const data = new Uint8Array(Math.min(CHUNK_BYTES, transfer.id.bytes - offset));
     this.#tokens -= data.length;
     transfer.isReading = true;
+    // The others first, next time: where the rate is what is short, one would get all of it.
+    this.#transfers.delete(transfer.peer);
+    this.#transfers.set(transfer.peer, transfer);
     this.#hooks.run(
       transfer.source!.read(data, offset),
       (nowMs, length) => {

@@ -123,6 +123,58 @@ describe("a member that needs what has left the log", () => {
     await world.close([leader, other, again]);
   });
 
+  test("goes on with it under whoever leads when the leader is gone, if that one has the same", async () => {
+    const world = new World();
+    const slow: Overrides = { snapshot: { ...OFTEN.snapshot, sendBytesPerSecond: 1_000_000 } };
+    const { leader, other, id, written } = await away(world, slow);
+    const absent = await back(world, id, slow);
+    const progress = (): number => absent.node.status().snapshot.receiving?.transferred ?? 0;
+    await world.when(() => progress() > BYTES / 2, "half of it is there");
+    const sender = absent.node.status().snapshot.receiving?.peer;
+    expect(sender).toBe(leader.node.id);
+    await world.until(leader.node.close({ handOver: false }));
+    const again = await back(world, leader.node.id, slow);
+    let least = Number.POSITIVE_INFINITY;
+    await world.when(() => {
+      // From when the new leader was answered on.
+      const { receiving } = absent.node.status().snapshot;
+      if ((receiving?.transferred ?? 0) > 0) least = Math.min(least, receiving!.transferred);
+      return eventsOf(absent, "snapshot-restored").length > 0;
+    }, "restored");
+    // The same commands have led to the same snapshot on both: nothing was sent twice.
+    expect(least).toBeLessThanOrEqual(BYTES + 10_000);
+    expect(least).toBeGreaterThan(BYTES / 3);
+    expect(await world.until(absent.node.read(total, { timeoutMs: 10_000 }))).toBe(written);
+    await world.close([other, absent, again]);
+  });
+
+  test("begins anew where another one is offered, and mixes nothing", async () => {
+    const world = new World();
+    const slow: Overrides = { snapshot: { ...OFTEN.snapshot, sendBytesPerSecond: 1_000_000 } };
+    const { leader, other, id, written } = await away(world, slow);
+    const absent = await back(world, id, slow);
+    const progress = (): number => absent.node.status().snapshot.receiving?.transferred ?? 0;
+    await world.when(() => progress() > BYTES / 2, "half of it is there");
+    const first = absent.node.status().snapshot.receiving!.index;
+    // While it is away, snapshots are taken that stand for more.
+    world.isolate(id, [leader, other, absent]);
+    await world.run(12_000);
+    let more = 0;
+    while (leader.node.status().startIndex <= first) {
+      await world.until(leader.node.write(add()));
+      expect(++more).toBeLessThan(500);
+    }
+    world.network.healAll();
+    const second = (): boolean =>
+      (absent.node.status().snapshot.receiving?.index ?? first) > first && progress() > 0;
+    await world.when(second, "the other one comes");
+    expect(progress()).toBeLessThan(BYTES / 2);
+    await world.when(() => eventsOf(absent, "snapshot-restored").length > 0, "restored");
+    expect(eventsOf(absent, "snapshot-failed")).toEqual([]);
+    expect(await world.until(absent.node.read(total, { timeoutMs: 10_000 }))).toBe(written + more);
+    await world.close([leader, other, absent]);
+  });
+
   test("a lost connection costs what was on its way, not the transfer", async () => {
     const world = new World();
     const slow: Overrides = { snapshot: { ...OFTEN.snapshot, sendBytesPerSecond: 2_000_000 } };
