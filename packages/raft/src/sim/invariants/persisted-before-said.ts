@@ -112,8 +112,10 @@ class PersistedBeforeSaid implements Observer {
     const held = log.termAt(index);
     if (held === undefined) return false;
     const { core } = member;
-    // In this term the log was found equal to the leader's up to there: it cannot have changed.
-    if (core?.term === term && core.log.termAt(index) !== held) return false;
+    // In this term the log was found equal to the leader's up to there: it cannot have changed,
+    // but a snapshot may have taken the place of all of it meanwhile.
+    const isKept = core?.term === term && index > core.log.startIndex;
+    if (isKept && core.log.termAt(index) !== held) return false;
     const leader = this.#member(to)?.core;
     if (leader === undefined || leader.role !== "leader" || leader.term !== term) return true;
     return index <= leader.log.startIndex || leader.log.termAt(index) === held;

@@ -238,6 +238,14 @@ describe("persisted-before-said", () => {
     story.breaks(() => story.output(story.n(1), {}), "n1", "append-entries of term 2");
   });
 
+  test("one of entries that a snapshot has taken the place of meanwhile is fine", () => {
+    const story = new Story(persistedBeforeSaid);
+    story.write(story.n(2), { term: 2, entries: [batch(2, 2, "a")] });
+    story.n(2).live.log.reset(9, 2);
+    story.send(story.n(2), story.n(1), ack(2, 2));
+    story.end();
+  });
+
   test("an acknowledgement beyond the durable log is seen", () => {
     const story = new Story(persistedBeforeSaid);
     story.write(story.n(2), { term: 2 });
