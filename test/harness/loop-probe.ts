@@ -1,11 +1,11 @@
 /**
  * How long the event loop of a member stands still, measured inside its own process: a timer of
- * 2 ms, loaded before anything else, notes how late it is and how much of that time the process was
- * computing. The worst of every 100 ms goes to a file.
+ * 2 ms, loaded before anything else, notes how late it is and for how much of that time the main
+ * thread was running. The worst of every 100 ms goes to a file.
  *
  * Both are needed: on a machine with more to do than processors, a process also waits for its turn,
- * which no code of ours can help. Computing is counted over all threads of the process, so it is
- * never too little.
+ * which no code of ours can help. Linux tells how long a thread has run; elsewhere the processor
+ * time of the whole process stands for it, which is never too little.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,18 +13,29 @@ import { pathToFileURL } from "node:url";
 import type { Member } from "./cluster.ts";
 
 const PROBE = `
-import { appendFileSync } from "node:fs";
+import { appendFileSync, openSync, readSync } from "node:fs";
 const TICK_MS = 2;
 const path = process.env.QUORATE_PROBE_FILE;
-let [lastMs, cpu, lateMs, busyMs] = [performance.now(), process.cpuUsage(), 0, 0];
+const buffer = Buffer.alloc(80);
+let stat;
+try {
+  stat = openSync("/proc/self/task/" + process.pid + "/schedstat", "r");
+} catch {}
+function ranMs() {
+  if (stat === undefined) {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000;
+  }
+  const length = readSync(stat, buffer, 0, buffer.length, 0);
+  return Number(buffer.toString("latin1", 0, length).split(" ", 1)[0]) / 1e6;
+}
+let [lastMs, lastRanMs, lateMs, busyMs] = [performance.now(), ranMs(), 0, 0];
 setInterval(() => {
-  const [nowMs, usage] = [performance.now(), process.cpuUsage(cpu)];
+  const [nowMs, nowRanMs] = [performance.now(), ranMs()];
   const late = nowMs - lastMs - TICK_MS;
-  const busy = Math.min(late, (usage.user + usage.system) / 1_000);
   lateMs = Math.max(lateMs, late);
-  busyMs = Math.max(busyMs, busy);
-  lastMs = nowMs;
-  cpu = process.cpuUsage();
+  busyMs = Math.max(busyMs, Math.min(late, nowRanMs - lastRanMs));
+  [lastMs, lastRanMs] = [nowMs, nowRanMs];
 }, TICK_MS).unref();
 setInterval(() => {
   appendFileSync(path, Date.now() + " " + lateMs + " " + busyMs + "\\n");
@@ -36,7 +47,7 @@ setInterval(() => {
 export interface Delays {
   /** How late the loop was, whatever the reason. */
   readonly lateMs: number;
-  /** How long it was late while its process was computing. */
+  /** For how long of that its thread was running. */
   readonly busyMs: number;
 }
 
