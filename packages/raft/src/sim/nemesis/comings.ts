@@ -5,7 +5,8 @@
  *
  * A lost disk is a fault that Raft bears only one at a time, and only while the others are enough:
  * one is lost where at least three vote, nothing is being changed, and nobody else is lost. Until
- * that one is replaced or removed nobody else is removed.
+ * that one is replaced or removed nobody else is removed. And only once all voters hold something:
+ * before that the first of the list may be the only one who knows that there is a cluster.
  */
 import { isJoint, NO_INCARNATION } from "../../core/configuration.ts";
 import type { Configuration, MemberId } from "../../core/configuration.ts";
@@ -120,7 +121,11 @@ class Comings {
   }
 
   /** Nothing is being changed, as far as anybody's log says. */
-  #isQuiet({ voters }: Configuration): boolean {
+  #isQuiet(configuration: Configuration): boolean {
+    const { voters } = configuration;
+    const holds = (id: MemberId): boolean =>
+      (this.#named(configuration, id)?.durable.log.lastIndex ?? 0) > 0;
+    if (!voters.every(holds)) return false;
     return this.#stage.members.every(({ core }) => {
       const held = core?.status().configuration;
       if (held === undefined || held.members.length === 0) return true;
