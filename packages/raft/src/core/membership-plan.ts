@@ -110,7 +110,8 @@ function isBusy(configuration: Configuration, change: MembershipChange): PlanRef
     return undefined;
   }
   const waits = pending.voters.filter((id) => !configuration.voters.includes(id));
-  return refuse("busy", `another change waits for ${waits.join(", ")} to catch up`);
+  const what = `another change waits for ${waits.join(", ")} to catch up`;
+  return refuse("busy", `${what}: let it end, or take it back (members cancel)`);
 }
 
 function firstStep(

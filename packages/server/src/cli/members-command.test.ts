@@ -121,6 +121,16 @@ describe("members", () => {
     expect(ran.err.endsWith("\r")).toBe(true);
   });
 
+  test("says once what it waits for where there is no terminal", async () => {
+    replica.members.current = changing();
+    setTimeout(() => (replica.members.current = grown()), 2_600);
+    replica.members.hang = true;
+    const ran = await run(["members", "add", "n4", "127.0.0.1:9094"]);
+    expect([ran.code, ran.out]).toEqual([0, expect.stringContaining("version 9")]);
+    const says = /^waiting for n4 \(17 entries behind\) to catch up; taken back in \d+ s\n$/;
+    expect(ran.err).toMatch(says);
+  });
+
   test("says when a change was taken back, and when it was refused", async () => {
     // n4 is no member afterwards.
     const back = await run(["members", "promote", "n4"]);

@@ -191,10 +191,11 @@ function planText({ version, before, after, steps }: ClusterPlan): string {
   ].join("\n");
 }
 
-/** One line on a terminal that is written over again and again; nothing where there is none. */
+/** One line on a terminal that is written over again and again; elsewhere it is written once. */
 class ProgressLine {
   readonly #terminal: Terminal;
   #length = 0;
+  #isSaid = false;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -202,7 +203,11 @@ class ProgressLine {
 
   show(text: string): void {
     const { stderr } = this.#terminal;
-    if (stderr.isTTY !== true) return;
+    if (stderr.isTTY !== true) {
+      if (!this.#isSaid) stderr.write(`${text}\n`);
+      this.#isSaid = true;
+      return;
+    }
     const line = text.slice(0, (stderr.columns ?? 80) - 1);
     stderr.write(`\r${line.padEnd(this.#length)}`);
     this.#length = line.length;

@@ -343,8 +343,8 @@ describe("status", () => {
     expect(ran.code).toBe(0);
     const lines = ran.out.trimEnd().split("\n");
     expect(lines.length).toBe(4);
-    expect(lines[1]).toMatch(/^http:\S+ +n1 +Leader +3 +n1 +9 +9 +- +0 +\S+$/);
-    expect(lines[2]).toMatch(/^http:\S+ +n2 +Follower +3 +n1 +9 +9 +- +0 +\S+$/);
+    expect(lines[1]).toMatch(/^http:\S+ +n1 +Leader +3 +n1 +9 +9 +- +0 +\d+ m?s$/);
+    expect(lines[2]).toMatch(/^http:\S+ +n2 +Follower +3 +n1 +9 +9 +- +0 +\d+ m?s$/);
     expect(lines[3]).toMatch(/^http:\S+ +- +cannot be reached$/);
     expect(lines[1]!.indexOf("Leader")).toBe(lines[2]!.indexOf("Follower"));
     const json = await run(["status", "--json", "--endpoint", endpoints]);

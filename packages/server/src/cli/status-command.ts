@@ -90,8 +90,6 @@ function cellsOf({
   const { cluster, member, log, leader, snapshot } = status;
   const indexes = [log.commitIndex, status.applied].map(String);
   const learns = status.members.some(({ id, role }) => id === member.id && role === "learner");
-  // Two parts of the uptime are as precise as anybody wants it.
-  const uptime = member.uptime.split("+").slice(0, 2).join("+");
   return [
     endpoint,
     member.id,
@@ -101,6 +99,23 @@ function cellsOf({
     ...indexes,
     snapshot.index === 0 ? "-" : `${snapshot.index}`,
     `${status.store.keys}`,
-    uptime,
+    uptimeText(member.uptime),
   ];
 }
+
+/** `2.hours+5.minutes+3.seconds` as `2 h 5 min`: two parts are as precise as anybody wants it. */
+function uptimeText(uptime: string): string {
+  const parts = uptime.split("+").map((part) => {
+    const [count, unit = ""] = part.split(".");
+    return `${count} ${UNITS[unit] ?? unit}`;
+  });
+  return parts.slice(0, 2).join(" ");
+}
+
+const UNITS: Readonly<Record<string, string>> = {
+  days: "d",
+  hours: "h",
+  minutes: "min",
+  seconds: "s",
+  milliseconds: "ms",
+};
