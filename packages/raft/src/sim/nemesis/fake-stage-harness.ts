@@ -10,7 +10,7 @@ import { EMPTY_CONFIGURATION, votersOnly } from "../../core/configuration.ts";
 import type { MembershipChange } from "../../core/membership-change.ts";
 import type { DiskMoment } from "../disk-moment.ts";
 import type { FullFrom } from "../member-disk.ts";
-import type { CoreView, MemberView, Observer, SimOperation } from "../observer.ts";
+import type { CoreView, DurableView, MemberView, Observer, SimOperation } from "../observer.ts";
 import type { NemesisOptions } from "../options.ts";
 import { Schedule } from "../schedule.ts";
 import { nemesisOf } from "./catalogue.ts";
@@ -244,6 +244,6 @@ function fakeMember(number: number): FakeMember {
     state: "up",
     incarnation: `${number}`.repeat(32),
     core: undefined,
-    durable: undefined as never,
+    durable: { log: { lastIndex: 1 } } as DurableView,
   };
 }
