@@ -72,6 +72,7 @@ export class DiskKeeper {
         this.#durable = Math.max(this.#durable, index);
       },
       (_nowMs, cause) => {
+        if (QuorateError.is(cause)) return this.#hooks.failed(cause);
         const message = `the state machine could not be synced: ${messageOf(cause)}`;
         this.#hooks.failed(new QuorateError("REPLICA_FAILED", message, { cause }));
       },

@@ -124,6 +124,7 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
     segmentBytes,
     sessionTimeoutMs: pick(streams.stream("options sessions"), SESSION_TIMEOUTS_MS),
     snapshots: drawSnapshots(streams.stream("options snapshots"), traits),
+    ...drawOnDisk(streams.stream("options machine"), traits),
     limits,
     faultyMs,
     network,
@@ -132,6 +133,11 @@ export function drawFrom(seed: number, traits: Traits): SimOptions {
     nemeses: isQuiet ? [] : drawNemeses(streams, drawing),
     clients: bearable(clients, { limits, network, disk, segmentBytes }),
   };
+}
+
+function drawOnDisk(random: Random, traits: Traits): Pick<SimOptions, "onDisk"> {
+  const onDisk = pick(random, [1, 1, 4, 20, 100]);
+  return chance(random, traits.onDiskShare) ? { onDisk } : {};
 }
 
 function drawSnapshots(random: Random, traits: Traits): SnapshotRunOptions | undefined {

@@ -114,6 +114,11 @@ export interface SimOptions {
   readonly sessionTimeoutMs?: number;
   /** When members take snapshots, and how fast they send them; undefined = hardly ever. */
   readonly snapshots?: SnapshotRunOptions | undefined;
+  /**
+   * Machines are on the disks of their members and gather so many changes before they store them;
+   * absent: in memory.
+   */
+  readonly onDisk?: number;
   /** Bounds of the library that are set lower for this run; names as in `LIMITS`. */
   readonly limits: Readonly<Record<string, number>>;
   /** How long there is trouble. After it everything is healed and progress is demanded. */

@@ -55,6 +55,8 @@ export interface Traits {
   readonly leasesShare: number;
   /** How many runs take snapshots again and again. */
   readonly snapshotsShare: number;
+  /** How many runs have machines on disk. */
+  readonly onDiskShare: number;
 }
 
 const SWARM: Traits = {
@@ -76,6 +78,7 @@ const SWARM: Traits = {
   openShare: 400,
   leasesShare: 300,
   snapshotsShare: 500,
+  onDiskShare: 250,
 };
 
 /** Several, and members that are many enough to disagree. */
@@ -203,6 +206,7 @@ const DIFFERENCES: Readonly<Record<Profile, Partial<Traits>>> = {
     valueBytes: [64, 512, 4_096],
     openShare: 700,
     snapshotsShare: 1_000,
+    onDiskShare: 400,
   },
 };
 

@@ -113,6 +113,10 @@ function* calmerNetwork(options: SimOptions): Generator<Candidate> {
 
 function* calmerMembers(options: SimOptions): Generator<Candidate> {
   const { disk, clock, limits, leaseReads } = options;
+  if (options.onDisk !== undefined) {
+    const { onDisk: _, ...rest } = options;
+    yield { what: "machines in memory", options: rest };
+  }
   if (options.snapshots !== undefined) {
     yield { what: "no snapshots", options: { ...options, snapshots: undefined } };
   }

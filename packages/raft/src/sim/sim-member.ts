@@ -14,6 +14,8 @@ import { Raft } from "../core/raft.ts";
 import type { Incarnation, MemberId } from "../core/configuration.ts";
 import type { MembershipChange } from "../core/membership-change.ts";
 import type { RaftInputs, RaftOptions, RecoveredGroup } from "../core/contract.ts";
+import type { Disk } from "../disk/disk.ts";
+import type { MachineHost } from "../machine/machine-host.ts";
 import { openEngine } from "../runtime/engine.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { resolveOptions } from "../runtime/options.ts";
@@ -27,6 +29,8 @@ import type {
   StartOptions,
   StaticMember,
 } from "../runtime/replica.ts";
+import { FileBackend } from "../store/file-backend.ts";
+import { onStore } from "../store/store-machine.ts";
 import { QuorateError } from "../util/error.ts";
 import type { Random, SeededRandom } from "../util/random.ts";
 import type { MemberDisk } from "./member-disk.ts";
@@ -38,12 +42,14 @@ import { chance } from "./random-streams.ts";
 import type { SimWorld } from "./sim-world.ts";
 import { simCodec, SimMachineHost } from "./workload/sim-codec.ts";
 import type { NumberedCommand } from "./workload/sim-codec.ts";
+import { SimDiskHost } from "./workload/sim-disk-host.ts";
 import { sha256 } from "./sha256.ts";
 
 /** Processes that go on with their timers instead of what waits in their sockets, per mille. */
 const TIMERS_FIRST_SHARE = 500;
 
 const HOUR_MS = 3_600_000;
+const MIB = 1_048_576;
 
 /** Where a member is in its lives. */
 export type MemberState = MemberView["state"];
@@ -149,18 +155,34 @@ export class SimMember implements MemberView {
     this.process = process;
     this.#world.counted("disk");
     this.#world.audience.started(this);
-    const { machine, codec } = this.#world.subject;
-    this.machine = machine({ id: this.id, life: this.life });
-    const host = new SimMachineHost<unknown, unknown>({
-      machine: this.machine as never,
-      codec,
-      checksum: this.#world.checksum,
-      applied: (command) => this.#applied(process, command),
-    });
-    openEngine(this.#ports(process), this.#options(), host).then(
+    const ports = this.#ports(process);
+    const host = this.#machineHost(process, ports.disk);
+    openEngine(ports, this.#options(), host).then(
       (engine) => this.#opened(process, engine),
       (error: unknown) => this.#refused(process, error),
     );
+  }
+
+  #machineHost(process: SimProcess, disk: Disk): MachineHost<unknown> {
+    const { subject, options, checksum } = this.#world;
+    const { codec, storeMachine } = subject;
+    const applied = (command: AppliedCommand): void => this.#applied(process, command);
+    const { onDisk: changes } = options;
+    if (changes !== undefined && storeMachine !== undefined) {
+      const inner = storeMachine();
+      this.machine = inner;
+      const directory = `/data/${this.id}/machine`;
+      const backend = new FileBackend({ disk, directory, checksum });
+      const machine = onStore<unknown, unknown>(inner as never, backend, {
+        changes,
+        bytes: MIB,
+        waitingBytes: 4_096 * changes,
+      });
+      return new SimDiskHost({ machine, codec, checksum, applied });
+    }
+    const machine = subject.machine({ id: this.id, life: this.life });
+    this.machine = machine;
+    return new SimMachineHost({ machine: machine as never, codec, checksum, applied });
   }
 
   /** The process dies: of itself, by a signal, or with the power. */

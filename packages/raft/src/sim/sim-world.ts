@@ -12,6 +12,7 @@ import { jsonCodec } from "../machine/json-codec.ts";
 import type { MemberId } from "../core/configuration.ts";
 import type { Codec, StateMachine } from "../machine/state-machine.ts";
 import type { ReadOptions } from "../runtime/replica.ts";
+import type { StoreMachine } from "../store/store-machine.ts";
 import { assert, InvariantViolation } from "../util/assert.ts";
 import type { Checksum } from "../util/checksum.ts";
 import { crc32 } from "../util/checksum.ts";
@@ -65,6 +66,8 @@ export interface MachineOf {
 export interface Subject {
   /** A new machine, for a new process: the so manieth life of that member. */
   readonly machine: (owner: MachineOf) => StateMachine<never, never>;
+  /** The same on a store, for runs whose machines are on disk; undefined: they are in memory. */
+  readonly storeMachine?: () => StoreMachine<never, never>;
   readonly codec: Codec<unknown>;
 }
 
@@ -270,7 +273,9 @@ export class SimWorld implements Harbour<unknown, unknown> {
   #mayStop(member: SimMember, error: QuorateError): boolean {
     const { hurts, hasFailed } = member.disk;
     if (hasFailed || this.#hasRot(member, error)) return true;
-    return error.code === "DISK_FULL" && hurts.has("full") && !member.wasFormed;
+    // A machine on disk has no room to wait with either.
+    const mayNotWait = !member.wasFormed || this.options.onDisk !== undefined;
+    return error.code === "DISK_FULL" && hurts.has("full") && mayNotWait;
   }
 
   /** A member says that it was removed: then a committed configuration does without it. */

@@ -14,14 +14,18 @@
  *    24       body: per change u32 bytes of the key, u32 bytes of the value plus 1 or 0 for a
  *             deleted key, key, value
  *
+ * Lack of space is DISK_FULL, any other failure of the disk STORAGE_FAILED.
+ *
  * Opening reads records up to the first that is not whole, cuts what follows and syncs, since what
  * was read may never have reached the medium. A record is durable before its commit resolves.
  */
+import { DiskError } from "../disk/disk.ts";
 import type { Disk, DiskFile } from "../disk/disk.ts";
 import { assert } from "../util/assert.ts";
 import { BTree } from "../util/btree.ts";
 import { ByteReader, ByteWriter, readU32, readU64, writeU32, writeU64 } from "../util/bytes.ts";
 import type { Checksum } from "../util/checksum.ts";
+import { QuorateError, messageOf } from "../util/error.ts";
 import type { BackendView, Replacement, StoreBackend, StoreChange } from "./backend.ts";
 import type { StoreItem, StoreKey } from "./backend.ts";
 import { bytesOfKey, keyOfBytes } from "./keys.ts";
@@ -56,7 +60,11 @@ export class FileBackend implements StoreBackend {
     this.#options = options;
   }
 
-  async open(): Promise<void> {
+  open(): Promise<void> {
+    return guarded(() => this.#open());
+  }
+
+  async #open(): Promise<void> {
     const { disk, directory } = this.#options;
     await disk.makeDirectory(directory);
     await disk.syncDirectory(directory.slice(0, Math.max(1, directory.lastIndexOf("/"))));
@@ -95,8 +103,10 @@ export class FileBackend implements StoreBackend {
     const place = this.#opened;
     assert(!this.#isBusy, "one commit at a time");
     this.#isBusy = true;
-    await append(place, changes, this.#options.checksum);
-    await place.file.sync();
+    await guarded(async () => {
+      await append(place, changes, this.#options.checksum);
+      await place.file.sync();
+    });
     for (const [key, value] of changes) {
       if (value === undefined) place.tree.delete(key);
       else place.tree.set(key, value.slice());
@@ -104,8 +114,12 @@ export class FileBackend implements StoreBackend {
     this.#isBusy = false;
   }
 
-  async replace(): Promise<Replacement> {
-    const { disk, directory, checksum } = this.#options;
+  replace(): Promise<Replacement> {
+    return guarded(() => this.#replace());
+  }
+
+  async #replace(): Promise<Replacement> {
+    const { disk, checksum } = this.#options;
     const number = this.#opened.number + 1;
     const path = this.#path(number, "new");
     if (await disk.exists(path)) await disk.remove(path);
@@ -113,25 +127,28 @@ export class FileBackend implements StoreBackend {
     const place: Place = { number, file, tree: new BTree(), end: 0 };
     return {
       put: async (items) => {
-        await append(place, items, checksum);
+        await guarded(() => append(place, items, checksum));
         for (const [key, value] of items) place.tree.set(key, value.slice());
       },
-      take: async () => {
-        const before = this.#opened;
-        await file.sync();
-        await file.close();
-        await disk.rename(path, this.#path(number, "store"));
-        await disk.syncDirectory(directory);
-        const again = await disk.open(this.#path(number, "store"), { mode: "write" });
-        this.#place = { ...place, file: again };
-        await before.file.close();
-        await disk.remove(before.file.path);
-      },
+      take: () => guarded(() => this.#take(place, path)),
       abandon: async () => {
         await Promise.allSettled([file.close()]);
         await Promise.allSettled([disk.remove(path)]);
       },
     };
+  }
+
+  async #take(place: Place, path: string): Promise<void> {
+    const { disk, directory } = this.#options;
+    const before = this.#opened;
+    await place.file.sync();
+    await place.file.close();
+    const whole = this.#path(place.number, "store");
+    await disk.rename(path, whole);
+    await disk.syncDirectory(directory);
+    this.#place = { ...place, file: await disk.open(whole, { mode: "write" }) };
+    await before.file.close();
+    await disk.remove(before.file.path);
   }
 
   async close(): Promise<void> {
@@ -162,6 +179,16 @@ export class FileBackend implements StoreBackend {
     }
     if (end < bytes.length) await file.truncate(end);
     return { number, file, tree, end };
+  }
+}
+
+async function guarded<T>(task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (cause) {
+    if (!(cause instanceof DiskError)) throw cause;
+    const code = cause.reason === "full" ? "DISK_FULL" : "STORAGE_FAILED";
+    throw new QuorateError(code, messageOf(cause), { cause });
   }
 }
 

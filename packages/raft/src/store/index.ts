@@ -11,6 +11,7 @@ export type {
   StoreKey,
 } from "./backend.ts";
 export { bytesOfKey, keyOfBytes, keyText, textKey } from "./keys.ts";
+export type { LayerLimits } from "./layers.ts";
 export { onStore } from "./store-machine.ts";
 export type { StoreMachine, StoreReader, StoreWriter } from "./store-machine.ts";
 export { BTree, Cursor } from "../util/btree.ts";

@@ -22,11 +22,21 @@ import type { BackendView, StoreBackend, StoreChange, StoreItem, StoreKey } from
 const GONE: unique symbol = Symbol("gone");
 type Slot = Uint8Array | typeof GONE;
 
-/** A layer is committed once it has so many changes or bytes. */
-const LAYER_CHANGES = 2_048;
-const LAYER_BYTES = 1_048_576; // 1 MiB
-/** Beyond so much that is not committed, writers wait. */
-const WAITING_BYTES_MAX = 16_777_216; // 16 MiB
+/** How much is gathered. */
+export interface LayerLimits {
+  /** A layer is committed once it has so many changes or bytes. */
+  readonly changes: number;
+  readonly bytes: number;
+  /** Beyond so much that is not committed, writers wait. */
+  readonly waitingBytes: number;
+}
+
+/** What is usual: a commit of a few milliseconds of this thread. */
+export const LAYER_LIMITS: LayerLimits = {
+  changes: 2_048,
+  bytes: 1_048_576, // 1 MiB
+  waitingBytes: 16_777_216, // 16 MiB
+};
 /** What a change costs beside its bytes. */
 const CHANGE_BYTES = 64;
 
@@ -40,6 +50,7 @@ interface Layer {
 /** See the top of this file. */
 export class Layers {
   readonly #backend: StoreBackend;
+  readonly #limits: LayerLimits;
   #active: Layer = emptyLayer();
   #frozen: Layer[] = [];
   #waitingBytes = 0;
@@ -47,8 +58,9 @@ export class Layers {
   #tail: Promise<void> = Promise.resolve();
   #failure: { readonly cause: unknown } | undefined;
 
-  constructor(backend: StoreBackend) {
+  constructor(backend: StoreBackend, limits: LayerLimits = LAYER_LIMITS) {
     this.#backend = backend;
+    this.#limits = limits;
   }
 
   get(key: StoreKey): Uint8Array | undefined {
@@ -89,9 +101,9 @@ export class Layers {
   endBatch(): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure.cause;
     const { slots, bytes } = this.#active;
-    if (slots.size < LAYER_CHANGES && bytes < LAYER_BYTES) return undefined;
+    if (slots.size < this.#limits.changes && bytes < this.#limits.bytes) return undefined;
     this.#freeze();
-    return this.#waitingBytes > WAITING_BYTES_MAX ? this.#frozen[0]!.done : undefined;
+    return this.#waitingBytes > this.#limits.waitingBytes ? this.#frozen[0]!.done : undefined;
   }
 
   /** Resolves when all that was written is committed. */

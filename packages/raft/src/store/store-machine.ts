@@ -17,6 +17,7 @@ import { BytesError, readU32, writeU32 } from "../util/bytes.ts";
 import type { StoreBackend, StoreItem, StoreKey } from "./backend.ts";
 import { bytesOfKey, keyOfBytes } from "./keys.ts";
 import { Layers } from "./layers.ts";
+import type { LayerLimits } from "./layers.ts";
 
 /** What a query sees. */
 export interface StoreReader {
@@ -70,12 +71,13 @@ const PUT_BYTES = 262_144; // 256 KiB
 const PIECE_BYTES = 65_536; // 64 KiB
 const HEAD_BYTES = 8;
 
-/** Makes a machine on disk of one that is made of keys and values. */
+/** Makes a machine on disk of one that is made of keys and values. Other limits are for tests. */
 export function onStore<Command, Query>(
   machine: StoreMachine<Command, Query>,
   backend: StoreBackend,
+  limits?: LayerLimits,
 ): DiskStateMachine<Command, Query> {
-  return new StoredMachine(machine, backend);
+  return new StoredMachine(machine, backend, limits);
 }
 
 /** See the top of this file. */
@@ -85,10 +87,14 @@ class StoredMachine<Command, Query> implements DiskStateMachine<Command, Query> 
   readonly #layers: Layers;
   readonly #writer: Writer;
 
-  constructor(machine: StoreMachine<Command, Query>, backend: StoreBackend) {
+  constructor(
+    machine: StoreMachine<Command, Query>,
+    backend: StoreBackend,
+    limits: LayerLimits | undefined,
+  ) {
     this.#machine = machine;
     this.#backend = backend;
-    this.#layers = new Layers(backend);
+    this.#layers = new Layers(backend, limits);
     this.#writer = new Writer(this.#layers, backend.keyBytesMax);
   }
 

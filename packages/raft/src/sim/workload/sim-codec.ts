@@ -21,7 +21,8 @@ export interface NumberedCommand<Command> {
   readonly command: Command;
 }
 
-const NUMBER_BYTES = 8;
+/** The number of the operation stands before each command. */
+export const NUMBER_BYTES = 8;
 
 /** The codec of numbered commands around the codec of commands. */
 export function simCodec<Command>(codec: Codec<Command>): Codec<NumberedCommand<Command>> {
@@ -102,7 +103,8 @@ export function resultHash(result: unknown, checksum: Checksum): number {
   return written < 0 ? textHash(textOf(result), checksum) : checksum(scratch.subarray(0, written));
 }
 
-function numberOf(payload: Uint8Array): number {
+/** The number of the operation of an encoded command. */
+export function numberOf(payload: Uint8Array): number {
   assert(payload.length >= NUMBER_BYTES, "a command is too short for the number of its operation");
   return readU64(payload, 0);
 }
