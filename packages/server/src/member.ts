@@ -17,7 +17,8 @@ import type { MemberConfig } from "./config/member-config.ts";
 import { closeHttpApp, createHttpApp, listeningAt } from "./http/app.ts";
 import { kvCodec } from "./store/command-codec.ts";
 import type { KvCommand, KvQuery } from "./store/command.ts";
-import { KvMachine } from "./store/kv-machine.ts";
+import { memberMachine } from "./store/member-machine.ts";
+import type { MemberMachine } from "./store/member-machine.ts";
 
 /** How long requests may take to end once everything they wait for has been answered. */
 const CLOSE_GRACE_MS = 500;
@@ -44,13 +45,13 @@ export async function startMember(
   config: MemberConfig,
   listener: MemberListener,
 ): Promise<RunningMember> {
-  const machine = new KvMachine();
+  const store = await memberMachine(config);
   let isClosing = false;
   let leader: string | undefined;
   let replica: Replica<KvCommand, KvQuery> | undefined;
   const app = createHttpApp({
     replica: () => assertOpen(replica),
-    storeSize: () => machine.size,
+    storeSize: () => store.size(),
     nowMs: () => performance.now(),
     onError: (error, request) => listener.requestFailed(error, request),
     keyBytesMax: config.keyBytesMax,
@@ -67,7 +68,7 @@ export async function startMember(
   };
   try {
     await app.ready();
-    replica = await openReplica<KvCommand, KvQuery>(replicaOptions(config, machine));
+    replica = await openReplica<KvCommand, KvQuery>(replicaOptions(config, store.machine));
     replica.onAny((event) => listener.event(event));
     replica.leadership.watch((state) => (leader = state.leader));
     await listenHttp(app, config.http);
@@ -80,7 +81,7 @@ export async function startMember(
 
 function replicaOptions(
   config: MemberConfig,
-  machine: KvMachine,
+  machine: MemberMachine["machine"],
 ): ReplicaOptions<KvCommand, KvQuery> {
   return {
     id: config.id,

@@ -55,6 +55,8 @@ export interface StoreWriter extends StoreReader {
 export interface StoreMachine<Command, Query> {
   /** Raised when `apply` changes its meaning. Default 1. */
   readonly version?: number;
+  /** The store is open. It is the same object in every later call. */
+  begin?(store: StoreReader): void;
   apply(command: Command, store: StoreWriter, at: Applied): ResultOf<Command>;
   query(query: Query, store: StoreReader): ResultOf<Query>;
   /** The state in a form of the machine's own. Default: all items. */
@@ -104,6 +106,7 @@ class StoredMachine<Command, Query> implements DiskStateMachine<Command, Query> 
 
   async open(): Promise<readonly EngineRecord[]> {
     await this.#backend.open();
+    this.#machine.begin?.(this.#writer);
     const view = this.#backend.view();
     try {
       const records: EngineRecord[] = [];

@@ -17,7 +17,9 @@ test("every default is within its bounds, and no two options share a flag or a v
       expect(row.default).toBeGreaterThanOrEqual(row.min!);
       expect(row.default).toBeLessThanOrEqual(row.max!);
     }
-    if (row.choices !== undefined) expect(row.choices).toContain(row.default);
+    if (row.choices !== undefined && row.default !== undefined) {
+      expect(row.choices).toContain(row.default);
+    }
     expect(row.default !== undefined || row.otherwise !== undefined).toBe(true);
     names.add(row.flag.replace(/ .*/, "")).add(variableOf(name));
   }

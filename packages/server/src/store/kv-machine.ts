@@ -16,7 +16,6 @@ import type { Applied, ResultOf, StateMachine } from "quorate";
 import { BTree } from "quorate/store";
 import type {
   Conflict,
-  Condition,
   DeleteCommand,
   DeleteDone,
   Item,
@@ -31,6 +30,7 @@ import type {
   RequestName,
   StoreSize,
 } from "./command.ts";
+import { holds } from "./condition.ts";
 import { Outcomes } from "./outcomes.ts";
 import type { KeptResult } from "./outcomes.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot-format.ts";
@@ -129,11 +129,6 @@ export class KvMachine implements StateMachine<KvCommand, KvQuery> {
     }
     return { items, more: false };
   }
-}
-
-function holds(condition: Condition, item: Item | undefined): boolean {
-  if (condition.type === "revision") return item?.revision === condition.revision;
-  return condition.type === "none" || (condition.type === "present") === (item !== undefined);
 }
 
 /** A copy with a buffer of exactly its size; `slice` of a Buffer would be a view. */

@@ -26,7 +26,7 @@
  * Whatever is not exactly this is refused, and the store stays as it was.
  */
 import { BTree } from "quorate/store";
-import type { Item } from "./command.ts";
+import type { Item, KeyedItem } from "./command.ts";
 import { FINGERPRINT_BYTES, isRequestKey } from "./command-codec.ts";
 import { Outcomes } from "./outcomes.ts";
 import type { FrozenOutcomes, KeptOutcome, KeptResult } from "./outcomes.ts";
@@ -57,11 +57,7 @@ export async function* writeSnapshot(
   tree: BTree<Item>,
   outcomes: FrozenOutcomes,
 ): AsyncGenerator<Uint8Array, void, void> {
-  const header = Buffer.alloc(HEADER_BYTES);
-  header.set(MAGIC);
-  writeU64(header, tree.size, 8);
-  writeU64(header, outcomes.size, 16);
-  yield header;
+  yield snapshotHeader(tree.size, outcomes.size);
   let parts: Uint8Array[] = [];
   let bytes = 0;
   for (const part of partsOf(tree, outcomes)) {
@@ -76,6 +72,15 @@ export async function* writeSnapshot(
   if (bytes > 0) yield Buffer.concat(parts, bytes);
 }
 
+/** What a stream begins with. */
+export function snapshotHeader(items: number, outcomes: number): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.set(MAGIC);
+  writeU64(header, items, 8);
+  writeU64(header, outcomes, 16);
+  return header;
+}
+
 function* partsOf(tree: BTree<Item>, outcomes: FrozenOutcomes): Generator<Uint8Array, void, void> {
   const cursor = tree.cursor();
   while (cursor.next()) {
@@ -88,19 +93,50 @@ function* partsOf(tree: BTree<Item>, outcomes: FrozenOutcomes): Generator<Uint8A
 
 /** Builds a store from a complete stream, cut into chunks anywhere. */
 export async function readSnapshot(chunks: AsyncIterable<Uint8Array>): Promise<SnapshotContent> {
+  const tree = new BTree<Item>();
+  const outcomes = new Outcomes();
+  let bytes = 0;
+  for await (const found of readItems(chunks)) {
+    if ("fingerprint" in found) outcomes.add(found);
+    else {
+      const { key, value, revision } = found;
+      tree.set(key, { value, revision });
+      bytes += key.length + value.length;
+    }
+  }
+  return { tree, bytes, outcomes };
+}
+
+/**
+ * What a complete stream holds, one after the other: items, then outcomes. Throws where it is not
+ * exactly such a stream, at its end at the latest: what was given until then is to be dropped.
+ */
+export async function* readItems(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<KeyedItem | KeptOutcome, void, void> {
   const reader = new SnapshotReader();
-  for await (const chunk of chunks) reader.push(chunk);
-  return reader.finish();
+  for await (const chunk of chunks) {
+    reader.push(chunk);
+    yield* reader.take();
+  }
+  reader.finish();
 }
 
 class SnapshotReader {
-  readonly #tree = new BTree<Item>();
-  readonly #outcomes = new Outcomes();
+  readonly #names = new Set<string>();
+  #found: (KeyedItem | KeptOutcome)[] = [];
   #rest: Buffer = Buffer.alloc(0);
   #announced: { readonly items: number; readonly outcomes: number } | undefined;
-  #bytes = 0;
+  #items = 0;
   #lastKey = "";
   #lastTimeMs = 0;
+
+  /** What was read since the last time. */
+  take(): readonly (KeyedItem | KeptOutcome)[] {
+    const found = this.#found;
+    this.#found = [];
+    return found;
+  }
 
   push(chunk: Uint8Array): void {
     const fresh = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
@@ -113,22 +149,21 @@ class SnapshotReader {
     }
     const { items } = this.#announced;
     for (;;) {
-      const end = this.#tree.size < items ? this.#item(bytes, at) : this.#outcome(bytes, at);
+      const end = this.#items < items ? this.#item(bytes, at) : this.#outcome(bytes, at);
       if (end < 0) return this.#keep(bytes, at);
       at = end;
     }
   }
 
-  finish(): SnapshotContent {
+  finish(): void {
     if (this.#announced === undefined || this.#rest.length > 0) {
       throw new SnapshotFormatError("it ends too early");
     }
     const { items, outcomes } = this.#announced;
-    if (this.#tree.size !== items || this.#outcomes.size !== outcomes) {
-      const found = `${this.#tree.size} and ${this.#outcomes.size} found`;
+    if (this.#items !== items || this.#names.size !== outcomes) {
+      const found = `${this.#items} and ${this.#names.size} found`;
       throw new SnapshotFormatError(`${items} items, ${outcomes} outcomes announced, ${found}`);
     }
-    return { tree: this.#tree, bytes: this.#bytes, outcomes: this.#outcomes };
   }
 
   /** Takes one item and returns where it ends; -1 where it is not complete yet. */
@@ -141,9 +176,9 @@ class SnapshotReader {
     if (key <= this.#lastKey) throw new SnapshotFormatError("keys do not ascend");
     const value = new Uint8Array(end - keyEnd);
     value.set(bytes.subarray(keyEnd, end));
-    this.#tree.set(key, { value, revision: readU64(bytes, at + 8) });
+    this.#found.push({ key, value, revision: readU64(bytes, at + 8) });
+    this.#items++;
     this.#lastKey = key;
-    this.#bytes += key.length + value.length;
     return end;
   }
 
@@ -152,16 +187,17 @@ class SnapshotReader {
     if (bytes.length - at < OUTCOME_BYTES) return -1;
     const end = at + OUTCOME_BYTES + bytes[at + 18]!;
     if (bytes.length < end) return -1;
-    if (this.#outcomes.size === this.#announced?.outcomes) {
+    if (this.#names.size === this.#announced?.outcomes) {
       throw new SnapshotFormatError("there is something behind the last outcome");
     }
     const outcome = readOutcome(bytes, at, end);
     const { key, timeMs } = outcome;
     if (timeMs < this.#lastTimeMs) throw new SnapshotFormatError("times of outcomes descend");
-    if (!isRequestKey(key) || this.#outcomes.get(key, 0) !== undefined) {
+    if (!isRequestKey(key) || this.#names.has(key)) {
       throw new SnapshotFormatError("an outcome without a name of its own");
     }
-    this.#outcomes.add(outcome);
+    this.#found.push(outcome);
+    this.#names.add(key);
     this.#lastTimeMs = timeMs;
     return end;
   }
@@ -180,7 +216,8 @@ function readHeader(bytes: Buffer): { items: number; outcomes: number } {
 
 const KINDS = ["put", "delete", "conflict"] as const;
 
-function readOutcome(bytes: Buffer, at: number, end: number): KeptOutcome {
+/** The outcome that stands there. */
+export function readOutcome(bytes: Buffer, at: number, end: number): KeptOutcome {
   const type = KINDS[bytes[at + 16]! - 1];
   const flag = bytes[at + 17]!;
   if (type === undefined || flag > (type === "conflict" ? 0 : 1) || bytes[at + 19] !== 0) {
@@ -200,7 +237,8 @@ function resultOf(type: KeptResult["type"], revision: number, flag: boolean): Ke
   return type === "delete" ? { type, revision, deleted: flag } : { type, revision };
 }
 
-function outcomeBytes({ key, fingerprint, result, timeMs }: KeptOutcome): Buffer {
+/** An outcome as it stands in a stream. */
+export function outcomeBytes({ key, fingerprint, result, timeMs }: KeptOutcome): Buffer {
   const bytes = Buffer.alloc(OUTCOME_BYTES + key.length);
   writeU64(bytes, timeMs, 0);
   writeU64(bytes, result.revision, 8);
@@ -212,7 +250,8 @@ function outcomeBytes({ key, fingerprint, result, timeMs }: KeptOutcome): Buffer
   return bytes;
 }
 
-function itemHeader(key: string, valueBytes: number, revision: number): Buffer {
+/** What stands before the value of an item. */
+export function itemHeader(key: string, valueBytes: number, revision: number): Buffer {
   const bytes = Buffer.allocUnsafe(ITEM_BYTES + key.length);
   bytes.writeUInt32LE(key.length, 0);
   bytes.writeUInt32LE(valueBytes, 4);
