@@ -23,6 +23,8 @@ async function run(): Promise<void> {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => end(undefined));
     node.on("removed", () => end(undefined));
     node.on("failed", ({ error }) => end(error));
+    const { failure } = node.status(); // it may have ended before anybody listened
+    if (failure !== undefined) end(failure);
   });
   tellStory(node, say);
   const app = createApp(node, machine);

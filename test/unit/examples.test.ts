@@ -16,6 +16,10 @@ test("examples/README.md counts the lines of every example as they are", () => {
   const folders = readdirSync(EXAMPLES, { withFileTypes: true }).filter((e) => e.isDirectory());
   const counted = folders.map(({ name }) => [name, linesOfCode(join(EXAMPLES, name))] as const);
   expect(told).toEqual(new Map(counted));
+  const pairs = [...page.matchAll(/\| (\d+) \| (\d+) \|$/gm)];
+  const sumOf = (column: number): number =>
+    pairs.reduce((sum, row) => sum + Number(row[column]), 0);
+  expect(page).toContain(` ${sumOf(1)} together, against ${sumOf(2)}.`);
 });
 
 test("the README of the repository names every example", () => {
