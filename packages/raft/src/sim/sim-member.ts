@@ -292,8 +292,9 @@ export class SimMember implements MemberView {
   #event(process: SimProcess, event: ReplicaEvent): void {
     if (process.isDead) return;
     this.#world.audience.event(this, event);
-    if (event.type === "removed") {
-      this.#world.removed(this, event.reason);
+    const reason = removalOf(event);
+    if (reason !== undefined) {
+      this.#world.removed(this, reason);
       this.die("failed");
       this.state = "removed";
       return;
@@ -439,4 +440,16 @@ export function membersOf(count: number): StaticMember[] {
 export function codeOf(error: unknown): string {
   if (QuorateError.is(error)) return error.code;
   return error instanceof Error ? error.name : typeof error;
+}
+
+/**
+ * Why it is no member any more: it was one and has learned that, or it asks to join without knowing
+ * that it was added, and taken out again, before it had heard of either.
+ */
+function removalOf(event: ReplicaEvent): string | undefined {
+  if (event.type === "removed") return event.reason;
+  if (event.type !== "failed" || event.error.code !== "JOIN_FAILED") return undefined;
+  return /was a member already, and was removed/.test(event.error.message)
+    ? event.error.message
+    : undefined;
 }
