@@ -3,7 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { backendSuite } from "../store/backend-suite.ts";
-import { lmdbBackend } from "./node-lmdb-backend.ts";
+import type { StoreMachine } from "../store/store-machine.ts";
+import { checkDiskMachine } from "../testing/disk-machine-check.ts";
+import { lmdbBackend, onLmdb } from "./node-lmdb-backend.ts";
+
+const COUNTS: StoreMachine<{ key: string; value: number }, string> = {
+  apply: ({ key, value }, store) => {
+    if (value % 7 === 0) store.delete(key);
+    else store.put(key, Uint8Array.of(value));
+    return value;
+  },
+  query: (key, store) => String(store.get(key)),
+};
 
 const made: string[] = [];
 async function scratch(): Promise<string> {
@@ -22,6 +33,16 @@ describe("a backend on LMDB", () => {
     return () => lmdbBackend({ path });
   });
   for (const one of cases) test(one.name, () => one.run());
+
+  test("a machine on it keeps the contract of machines on disk", () =>
+    checkDiskMachine<{ key: string; value: number }, string>({
+      place: async () => {
+        const path = await scratch();
+        return () => onLmdb(COUNTS, { path });
+      },
+      commands: Array.from({ length: 60 }, (_, i) => ({ key: `k${i % 9}`, value: i })),
+      queries: ["k1", "k8"],
+    }));
 
   test("what is not named by CURRENT goes, and a named one that is missing is refused", async () => {
     const path = await scratch();

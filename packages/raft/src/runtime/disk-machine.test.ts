@@ -9,6 +9,11 @@ import { fromUtf8, utf8 } from "../util/bytes.ts";
 import { crc32 } from "../util/checksum.ts";
 import type { ResultOf } from "../machine/state-machine.ts";
 import { SeededRandom } from "../util/random.ts";
+import { ManualClock } from "../transport/manual-clock.ts";
+import { nodeDigest } from "./node-checksum.ts";
+import { inspectDirectory } from "./repair/inspect-data-dir.ts";
+import { planQuorumRecovery } from "./repair/quorum-loss.ts";
+import { recoverDirectory } from "./repair/recover-quorum.ts";
 import { add, errorOf, T, total, World } from "./world-harness.ts";
 import type { Command, Opened, Query } from "./world-harness.ts";
 
@@ -197,6 +202,38 @@ describe("a machine on disk", () => {
     const n2 = await errorOf(world.until(swapped(world)));
     expect(n2.code).toBe("DATA_DIR_INVALID");
     expect(n2.message).toContain("do not belong together");
+  });
+
+  test("goes on after a lost quorum, and is no damage to who looks at its directory", async () => {
+    const world = new DiskWorld(3);
+    const options = { snapshot: { logBytes: 2_048, entries: 3 } };
+    const { all, leader } = await world.served(3, options);
+    await writes(world, leader, 4);
+    for (let i = 0; i < 60; i++) {
+      await world.until(leader.node.write({ type: "pad", text: "x".repeat(300) }));
+    }
+    await world.when(
+      () => all.every(({ node }) => node.status().startIndex > 20),
+      "logs are let go",
+    );
+    await world.run(300);
+    await world.close(all);
+    const clock = new ManualClock();
+    const disk = world.disk("n1");
+    const ports = { disk, checksum: crc32, digest: nodeDigest, clock, random: new SeededRandom(5) };
+    const inspection = await inspectDirectory(ports, "/data/n1");
+    expect(inspection.findings.map(({ code }) => code)).toEqual([]);
+    const plan = planQuorumRecovery([inspection]);
+    await recoverDirectory(ports, plan, plan.clusterId);
+    const alone = await world.open("n1", undefined, options);
+    expect(await world.until(alone.node.read(total))).toBe(4);
+    expect(await writes(world, alone, 2)).toBe(6);
+    expect(world.sums.get("n1")!.applies).toBeLessThan(15);
+    await world.close([alone]);
+    // Its records are of the new cluster now; and it starts on them.
+    const again = await world.open("n1", undefined, options);
+    expect(await world.until(again.node.read(total))).toBe(6);
+    await world.close([again]);
   });
 
   test("that throws stops its replica, and what it was at is not there", async () => {

@@ -115,7 +115,7 @@ export async function openEngine(
   let engine: Engine | undefined;
   try {
     dataDir = await openDataDir(ports.disk, options.dataDir, ports.checksum);
-    const identity = await settleIdentity(ports, options, dataDir);
+    let identity = await settleIdentity(ports, options, dataDir);
     const { disk, checksum, clock, random } = ports;
     const { segmentBytes } = options;
     const directory = dataDir.logPath;
@@ -126,6 +126,7 @@ export async function openEngine(
     const journal = new EngineJournal(checksum);
     const from = { store, log, group: GROUP, clusterId, path };
     const { recovered, snapshot } = await begin({ from, identity, machine, journal });
+    identity = await remembered(dataDir, identity, machine);
     checkLogFits(dataDir, { lastIndex: recovered.lastIndex, term: recovered.hardState.term });
     const snapshots = { store, initial: snapshot };
     engine = assemble({ ports, options, dataDir, log, identity, machine, journal, snapshots });
@@ -162,6 +163,19 @@ async function begin(by: {
   }
   const formerClusters = by.identity.formerClusters ?? [];
   return recoverBeside({ ...from, machine: journal.opened, formerClusters });
+}
+
+/** The identity says where the machine is, for whoever looks at the directory without it. */
+async function remembered(
+  { identityFile }: DataDir,
+  identity: Identity,
+  { kind }: MachineHost<unknown>,
+): Promise<Identity> {
+  if ((identity.machine === "disk") === (kind === "disk")) return identity;
+  const { machine: _, ...others } = identity;
+  const now: Identity = kind === "disk" ? { ...others, machine: "disk" } : others;
+  await identityFile.write(now);
+  return now;
 }
 
 /** Closes a machine on disk, if it was opened or not. */

@@ -4,7 +4,7 @@
  *   { "format": 1, "id": "n1", "incarnation": "32 hex",
  *     "state": "new" | "forming" | "joining" | "formed" | "recovering" | "removed",
  *     "clusterId": "32 hex", "configuration": "hex", "formerClusters": ["32 hex"],
- *     "invitedBy": 12, "reason": "…", "crc": "8 hex" }
+ *     "invitedBy": 12, "reason": "…", "machine": "disk", "crc": "8 hex" }
  *
  * `incarnation` is drawn once, when the directory is made: a member that lost its directory comes
  * back under another one, and so cannot vote twice. `state` moves one way:
@@ -23,10 +23,11 @@
  * `configuration` is the payload of the log's first entry and stays, so that a member which was
  * away during formation can still be told. Where the member was invited it is the configuration
  * that named it, and `invitedBy` is its index: until its log comes, it has nothing else that says
- * who the others are. `formerClusters` are
- * the ids that this cluster had before its quorum was lost, oldest first. The last three fields are
- * absent where they say nothing. `crc` covers the text of the object without it. The file is
- * replaced as a whole: written beside, synced, renamed, directory synced.
+ * who the others are. `formerClusters` are the ids that this cluster had before its quorum was
+ * lost, oldest first. `machine` says that the state machine is on disk: the log may then begin
+ * behind a place up to which there is no snapshot. The last four fields are absent where they say
+ * nothing. `crc` covers the text of the object without it. The file is replaced as a whole: written
+ * beside, synced, renamed, directory synced.
  */
 import { isMemberId } from "../core/configuration.ts";
 import { decodeConfiguration } from "../core/configuration-codec.ts";
@@ -55,6 +56,8 @@ export interface Identity {
   readonly invitedBy?: number;
   /** Why it must not be used any more; only where it was removed. */
   readonly reason?: string;
+  /** Its state machine is on disk; absent: in memory. */
+  readonly machine?: "disk";
 }
 
 const FORMAT = 1;
@@ -172,11 +175,12 @@ function encodeIdentity(identity: Identity, checksum: Checksum): Uint8Array {
 
 /** The fields that most identities do not have, in the order in which they are written. */
 function rareFieldsOf(of: Partial<Identity>): Partial<Identity> {
-  const { formerClusters = [], invitedBy, reason } = of;
+  const { formerClusters = [], invitedBy, reason, machine } = of;
   return {
     ...(formerClusters.length === 0 ? {} : { formerClusters }),
     ...(invitedBy === undefined ? {} : { invitedBy }),
     ...(reason === undefined ? {} : { reason }),
+    ...(machine === undefined ? {} : { machine }),
   };
 }
 
@@ -195,7 +199,8 @@ function identityOf(fields: Partial<Record<keyof Identity, unknown>>): Identity 
 }
 
 function hasGoodRareFields(fields: Partial<Record<keyof Identity, unknown>>): boolean {
-  const { formerClusters, invitedBy, reason } = fields;
+  const { formerClusters, invitedBy, reason, machine } = fields;
+  if (machine !== undefined && machine !== "disk") return false;
   if (formerClusters !== undefined) {
     if (!Array.isArray(formerClusters) || formerClusters.length === 0) return false;
     if (!formerClusters.every(isClusterId)) return false;

@@ -29,6 +29,8 @@ export interface RecoverFrom {
   readonly group: number;
   /** Undefined while there is no cluster yet. */
   readonly clusterId: string | undefined;
+  /** What the log begins behind is in a machine on disk, which is not looked at here. */
+  readonly needsNone?: boolean;
   /** Where both are, for people. */
   readonly path: string;
 }
@@ -45,7 +47,8 @@ export async function recoverGroup(from: RecoverFrom): Promise<Beginning> {
     if (from.clusterId !== undefined && meta.clusterId !== from.clusterId) throw foreign(from, id);
     return { recovered: await fitted(from, recovered, meta), snapshot: id };
   }
-  if (recovered.startIndex > 0) throw nothingLeft(from, recovered.startIndex);
+  if (recovered.startIndex > 0 && from.needsNone !== true)
+    throw nothingLeft(from, recovered.startIndex);
   return { recovered, snapshot: undefined };
 }
 

@@ -2,6 +2,8 @@
  * What `quorate/testing` offers: tools to test systems made with Quorate, and to hold your own
  * implementations of its ports against their contracts.
  */
+export { checkDiskMachine, DiskMachineCheckError } from "./disk-machine-check.ts";
+export type { DiskMachineCheckOptions, DiskMachineRule } from "./disk-machine-check.ts";
 export type {
   DoneOperation,
   Operation,

@@ -26,6 +26,8 @@ const REPLACE =
 const PUT_BACK = "Put it back as it was, from the disk that held it last, not from an older copy";
 const UPGRADE = "Start the version of the software that wrote it, or a newer one";
 const OURS = /^(?:identity\.json|log|snapshot)$/;
+/** Where a machine on disk is, if it is in here. */
+const MACHINE = "machine";
 const LOCK = /^lock\.\d+-[0-9a-f]{16}$/;
 const TEMPORARY = /\.(?:tmp|new)$/;
 
@@ -43,7 +45,7 @@ export function findingsOf(evidence: Evidence): Finding[] {
     ...aboutLog(evidence),
     ...aboutBoth(evidence),
     ...aboutSnapshots(evidence),
-    ...aboutNames(path, names),
+    ...aboutNames(evidence, names),
     ...aboutLogFiles(evidence.log?.files ?? []),
   ];
   const weight = { damage: 0, warning: 1, note: 2 };
@@ -312,7 +314,8 @@ function aboutSnapshots(evidence: Evidence): Finding[] {
   const found = log === undefined || log.refusal !== undefined ? undefined : groupOf(log);
   const needed = found?.startIndex ?? 0;
   const usable = snapshots.filter(({ meta }) => meta !== undefined && meta.index >= needed);
-  const isMissing = needed > 0 && usable.length === 0;
+  // What a machine on disk has stored is looked at when it is opened.
+  const isMissing = needed > 0 && usable.length === 0 && identity?.machine !== "disk";
   const findings = snapshots.flatMap((file) => aboutSnapshot(file, isMissing, identity));
   if (isMissing && findings.every(({ severity }) => severity !== "damage")) {
     findings.push({
@@ -372,9 +375,9 @@ function foreign(path: string, where: string): Finding {
   return { code: "FOREIGN_FILE", severity: "note", path, problem, remedy };
 }
 
-function aboutNames(path: string, names: readonly string[]): Finding[] {
+function aboutNames({ path, identity }: Evidence, names: readonly string[]): Finding[] {
   return names.flatMap((name): Finding[] => {
-    if (OURS.test(name)) return [];
+    if (OURS.test(name) || (name === MACHINE && identity?.machine === "disk")) return [];
     const at = `${path}/${name}`;
     if (LOCK.test(name)) return [];
     const isTemporary = TEMPORARY.test(name);

@@ -145,7 +145,10 @@ async function carryOut(ports: RecoverPorts, path: string): Promise<QuorumRecove
     const store = await openSnapshots({ disk, checksum, digest, directory: `${path}/snapshot` });
     // As at every start: a snapshot that came from another member may be ahead of the log.
     const from = { store, log, group: GROUP, clusterId: undefined, path };
-    const { recovered: found } = await recoverGroup(from);
+    const { recovered: found } = await recoverGroup({
+      ...from,
+      needsNone: before.machine === "disk",
+    });
     const identity = before.state === "recovering" ? before : decide(before, found, ports.random);
     if (identity !== before) await identityFile.write(identity);
     await takeOverSnapshots(store, identity.clusterId);
@@ -209,7 +212,7 @@ function decide(before: Identity, found: RecoveredGroup, random: Random): Identi
     ...votersOnly([{ id: before.id, address, incarnation }]),
     refounds: true,
   } as const;
-  // Nothing else of what it was: by whom it was invited, say, is of the old cluster.
+  // By whom it was invited, say, is of the old cluster.
   return {
     id: before.id,
     incarnation,
@@ -217,6 +220,7 @@ function decide(before: Identity, found: RecoveredGroup, random: Random): Identi
     clusterId: randomHex(random),
     configuration: toHex(encodeConfiguration(alone)),
     formerClusters: [...(before.formerClusters ?? []), before.clusterId],
+    ...(before.machine === undefined ? {} : { machine: before.machine }),
   };
 }
 
