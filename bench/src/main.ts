@@ -10,6 +10,8 @@ import { jsonResult, markdown, rowsOf, terminalTable } from "./report.ts";
 import { simulatorJson, simulatorMarkdown, simulatorTable } from "./simulator-report.ts";
 import { measureSimulator, parseSimulatorOptions } from "./simulator.ts";
 import type { SimulatorOptions } from "./simulator.ts";
+import { measureStore, parseStoreOptions, storeJson, storeMarkdown, storeTable } from "./store.ts";
+import type { StoreOptions } from "./store.ts";
 
 const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
 
@@ -17,6 +19,7 @@ try {
   const args = process.argv.slice(2);
   if (args.includes("--help") || args.includes("-h")) process.stdout.write(`${USAGE}\n`);
   else if (args[0] === "simulator") await runSimulator(parseSimulatorOptions(args.slice(1)));
+  else if (args[0] === "store") await runStore(parseStoreOptions(args.slice(1)));
   else await run(parseOptions(args));
 } catch (error) {
   const text = error instanceof UsageError ? `${error.message}\n\n${USAGE}` : errorText(error);
@@ -47,6 +50,14 @@ async function runSimulator(options: SimulatorOptions): Promise<void> {
   const json = simulatorJson(rounds, machine, options);
   save(options.name, simulatorMarkdown(rounds, machine, options), json);
   process.stdout.write(options.json ? json : `${simulatorTable(rounds)}\n`);
+}
+
+async function runStore(options: StoreOptions): Promise<void> {
+  const rounds = await measureStore(options, new Progress(process.stderr));
+  const machine = describeMachine();
+  const json = storeJson(rounds, machine, options);
+  save(options.name, storeMarkdown(rounds, machine, options), json);
+  process.stdout.write(options.json ? json : `${storeTable(rounds)}\n`);
 }
 
 function save(name: string | undefined, text: string, json: string): void {

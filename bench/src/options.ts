@@ -26,6 +26,7 @@ export const USAGE = `Usage: npm run bench -- <what> [options]
 What
   replication          three quorate replicas over TCP on a real disk, interleaved with the floor
   floor                the floor alone: the same data path with nothing but the path
+  store                the server's store in memory and on disk: one member alone, on a real disk
   simulator            simulated clusters in one thread, with and without their checks
 
 Options of replication and floor
@@ -41,6 +42,11 @@ Options of replication and floor
   --json               the result as JSON on standard output
   --allow-memory       also on a file system in memory, where a sync means nothing
   --node-flag FLAG     given to Node in every member, repeatable
+
+Options of store (and --dir, --name, --no-save, --json)
+  --keys N             keys (default: 500000)
+  --value BYTES        size of a value (default: 100)
+  --runs N             interleaved runs of each (default: 3)
 
 Options of simulator (and --name, --no-save, --json)
   --seeds N            simulated runs in each round (default: 100)

@@ -31,5 +31,6 @@ export type {
 export { keyFromText, keyToText } from "./store/key.ts";
 export type { Key } from "./store/key.ts";
 export { KvMachine } from "./store/kv-machine.ts";
+export { KvStoreMachine } from "./store/kv-store-machine.ts";
 export { OUTCOME_LIMITS } from "./store/outcomes.ts";
 export { nameRequest } from "./store/request-name.ts";
