@@ -21,7 +21,8 @@ import { waitUntil } from "../harness/wait.ts";
 import { Ext4Volume, powerCutSupport } from "../power-cut/ext4-volume.ts";
 
 const LONG = process.env["QUORATE_LONG"] === "1";
-const ROUNDS = LONG ? 300 : 10;
+/** On disk the logs are let go of all the time, and members come back through snapshots. */
+const ON_DISK = ["--store", "disk", "--snapshot-log-bytes", "60000", "--snapshot-entries", "10"];
 const ELECTION_TIMEOUT_MS = 500;
 const CLIENT_TIMEOUT_MS = 2_000;
 
@@ -30,10 +31,13 @@ interface Site {
   readonly volume: Ext4Volume;
 }
 
-test(
-  `a cluster loses nothing acknowledged through ${ROUNDS} power cuts of one, two or all members`,
-  { timeout: 60_000 + ROUNDS * 20_000 },
-  async (context) => {
+test.for([
+  { where: "in memory", rounds: LONG ? 300 : 10, args: [] },
+  { where: "on disk", rounds: LONG ? 200 : 4, args: ON_DISK },
+])(
+  "a cluster with its keys $where loses nothing acknowledged through $rounds power cuts",
+  { timeout: 60_000 + (LONG ? 300 : 10) * 20_000 },
+  async ({ rounds, args }, context) => {
     const support = await powerCutSupport();
     const tool = support.ok
       ? support.tool
@@ -45,6 +49,7 @@ test(
     const cluster = await Cluster.make(context, {
       members: 3,
       electionTimeoutMs: ELECTION_TIMEOUT_MS,
+      args,
     });
     const sites = cluster.members.map((member, i) => place(member, volumes[i]!));
     await cluster.start();
@@ -60,7 +65,7 @@ test(
       thinkMs: 5,
     });
 
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       const goal = ledger.acknowledged + 20 + random.below(60);
       await waitUntil("writes are acknowledged", 20_000, () => ledger.acknowledged >= goal);
       const first = random.below(3);
