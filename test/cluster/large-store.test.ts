@@ -47,9 +47,8 @@ test(
       return members.find((member) => member.id === id);
     });
     const isFull = leader.ask(`fill ${KEYS}`);
-    let isDone = false;
-    void isFull.finally(() => (isDone = true));
-    while (!isDone) {
+    const filling = going(isFull);
+    while (filling.goesOn) {
       const all = await Promise.all(members.map((member) => member.ask("status")));
       peak = Math.max(peak, ...all.map(({ anonymousBytes }) => anonymousBytes));
       progress(`${leader.id} fills`, all.find(({ filled }) => filled > 0)?.filled ?? 0);
@@ -78,9 +77,8 @@ test(
     lost.start(true);
     const replaced = leader.ask(`replace ${lost.id}`);
     const rates: number[] = [];
-    let isReplaced = false;
-    void replaced.finally(() => (isReplaced = true));
-    while (!isReplaced) {
+    const replacing = going(replaced);
+    while (replacing.goesOn) {
       rates.push((await leader.ask(`rate ${LONG ? 5_000 : 300}`)).rate);
       expect(await lost.ask("get 1")).toHaveProperty("has");
       const { anonymousBytes } = await lost.ask("status");
@@ -100,6 +98,14 @@ test(
     if (LONG) expect(during).toBeGreaterThan(before.rate / 2);
   },
 );
+
+/** Whether something has not ended yet. */
+function going(task: Promise<unknown>): { readonly goesOn: boolean } {
+  const state = { goesOn: true };
+  const end = (): void => void (state.goesOn = false);
+  task.then(end, end);
+  return state;
+}
 
 function progress(what: string, keys: number): void {
   if (!LONG || !process.stderr.isTTY) return;
