@@ -266,7 +266,9 @@ export class SimMember implements MemberView {
         audience.changed(this, { index, timeMs, operation: command.operation });
       }
     } catch (error) {
-      if (process.isDead || replica.status().state !== "running") return;
+      // Who closes takes no call any more, nor a feed that is to go on elsewhere.
+      const isClosing = QuorateError.is(error) && error.code === "CLOSED";
+      if (process.isDead || isClosing || replica.status().state !== "running") return;
       // A read of the log that failed: what comes next is asked for again, as a consumer would.
       if (QuorateError.is(error) && error.cause instanceof DiskError) {
         return this.#follow(process, replica);
