@@ -4,6 +4,7 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { lmdbBackend } from "quorate/lmdb";
 import { expect, test } from "vitest";
 import type { TestContext } from "vitest";
 import { Cluster } from "../harness/cluster.ts";
@@ -11,6 +12,7 @@ import type { Member } from "../harness/cluster.ts";
 import { askForReply, jsonOf } from "../harness/http.ts";
 import { Load } from "../harness/load.ts";
 import { expectLinearizable } from "../harness/verdict.ts";
+import { SmallDisk } from "../harness/tmpfs.ts";
 import { waitUntil } from "../harness/wait.ts";
 
 /** Small, so that a few seconds see syncs and a log that is let go of. */
@@ -75,6 +77,37 @@ test("a start goes on where the store is; what does not belong together is refus
   await cluster.settled(10_000);
   expect((await ask(only, "/kv/key-7")).body).toBe("z".repeat(1_000));
 }, 30_000);
+
+test("a store without space says so and ends nothing by itself; opened anew it is whole", async (context) => {
+  const disk = await SmallDisk.mount(context, 6);
+  const path = join(disk.mountPoint, "store");
+  const unheard: unknown[] = [];
+  const hear = (error: unknown): void => void unheard.push(error);
+  process.on("unhandledRejection", hear);
+  context.onTestFinished(() => void process.off("unhandledRejection", hear));
+  const store = lmdbBackend({ path });
+  await store.open();
+  let [commits, items] = [0, 0];
+  const commit = (): Promise<void> => {
+    const one = (i: number) => [`u${commits}/${i}`, new Uint8Array(100)] as const;
+    return store.commit(Array.from({ length: 2_000 }, (_, i) => one(i)));
+  };
+  const failed = (async () => {
+    for (; commits < 100; commits++) await commit();
+  })();
+  await expect(failed).rejects.toMatchObject({ code: "STORAGE_FAILED" });
+  await store.close();
+  const again = lmdbBackend({ path });
+  await again.open();
+  const view = again.view();
+  const found = view.items("");
+  while (found.next().done !== true) items++;
+  view.release();
+  await again.close();
+  expect(items).toBe(2_000 * commits);
+  expect(commits).toBeGreaterThan(0);
+  expect(unheard).toEqual([]);
+});
 
 function startLoad(context: TestContext, cluster: Cluster): Load {
   const { httpPorts: ports } = cluster;

@@ -32,6 +32,7 @@ import type {
 } from "../store/backend.ts";
 import { onStore } from "../store/store-machine.ts";
 import type { StoreMachine } from "../store/store-machine.ts";
+import { QuorateError, messageOf } from "../util/error.ts";
 
 /** Options of {@link onLmdb}. */
 export interface LmdbOptions {
@@ -138,14 +139,26 @@ class LmdbBackend implements StoreBackend {
   }
 
   async commit(changes: readonly StoreChange[]): Promise<void> {
-    const { root } = this.#opened;
-    // One call, and so one transaction of the writer thread.
-    await root.batch(() => {
+    await this.#write(this.#opened.root, changes);
+  }
+
+  /** One call, and so one transaction of the writer thread. */
+  async #write(root: Root, changes: readonly StoreChange[]): Promise<void> {
+    const batch = root.batch(() => {
       for (const [key, value] of changes) {
         if (value === undefined) void root.remove(key);
         else void root.put(key, value as Buffer);
       }
     });
+    // It has a second promise for the same, and what rejects unheard ends the process.
+    root.committed.then(undefined, () => {});
+    try {
+      await batch;
+    } catch (cause) {
+      const why = messageOf(await reasonOf(cause));
+      const message = `${this.#path}: the store could not be written (${why}); a full disk shows like that`;
+      throw new QuorateError("STORAGE_FAILED", message, { cause });
+    }
   }
 
   async replace(): Promise<Replacement> {
@@ -155,11 +168,7 @@ class LmdbBackend implements StoreBackend {
     await rm(directory, { recursive: true, force: true });
     const filling = this.#openRoot(name, true);
     return {
-      put: async (items) => {
-        await filling.batch(() => {
-          for (const [key, value] of items) void filling.put(key, value as Buffer);
-        });
-      },
+      put: (items) => this.#write(filling, items),
       take: async () => {
         await filling.close();
         await syncFile(join(directory, "data.mdb"));
@@ -231,6 +240,18 @@ class LmdbBackend implements StoreBackend {
     }
     await rename(next, join(this.#path, "CURRENT"));
     await syncDirectory(this.#path);
+  }
+}
+
+/** What lmdb-js says of a failed commit comes in a promise of its own, which nobody else awaits. */
+async function reasonOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { readonly commitError?: Promise<unknown> };
+  if (commitError === undefined) return error;
+  try {
+    await commitError;
+    return error;
+  } catch (reason) {
+    return reason;
   }
 }
 

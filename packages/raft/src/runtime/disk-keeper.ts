@@ -39,6 +39,7 @@ export class DiskKeeper {
   #bytes = 0;
   #index = 0;
   #isSyncing = false;
+  #running: Promise<void> = Promise.resolve();
 
   constructor(hooks: DiskKeeperHooks) {
     this.#hooks = hooks;
@@ -64,8 +65,9 @@ export class DiskKeeper {
     this.#isSyncing = true;
     this.#bytes = applier.bytes;
     this.#index = applier.applied;
+    this.#running = synced(machine);
     this.#hooks.run(
-      synced(machine),
+      this.#running,
       () => {
         this.#isSyncing = false;
         this.#before = Math.max(this.#before, this.#durable);
@@ -77,6 +79,11 @@ export class DiskKeeper {
         this.#hooks.failed(new QuorateError("REPLICA_FAILED", message, { cause }));
       },
     );
+  }
+
+  /** Resolves when no sync is under way. */
+  async idle(): Promise<void> {
+    await Promise.allSettled([this.#running]);
   }
 
   /** The machine became what a snapshot says, and that survives a power cut. */

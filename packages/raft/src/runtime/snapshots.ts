@@ -470,6 +470,7 @@ export class Snapshots {
   async #restoreFrom(id: SnapshotId, applier: Applier): Promise<SnapshotMeta> {
     const { store, machine } = this.#hooks;
     await applier.idle();
+    await this.#keeper?.idle();
     const reader = await store.read(id);
     try {
       // Before the machine sees anything that it cannot understand.
