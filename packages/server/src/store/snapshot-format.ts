@@ -125,7 +125,10 @@ export async function* readItems(
 class SnapshotReader {
   readonly #names = new Set<string>();
   #found: (KeyedItem | KeptOutcome)[] = [];
-  #rest: Buffer = Buffer.alloc(0);
+  /** What came and is not complete; joined once there are as many bytes as are wanted. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #wantedBytes = HEADER_BYTES;
   #announced: { readonly items: number; readonly outcomes: number } | undefined;
   #items = 0;
   #lastKey = "";
@@ -139,24 +142,28 @@ class SnapshotReader {
   }
 
   push(chunk: Uint8Array): void {
-    const fresh = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    const bytes = this.#rest.length === 0 ? fresh : Buffer.concat([this.#rest, fresh]);
+    this.#held.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    this.#heldBytes += chunk.length;
+    // A large value comes in many chunks: joining it again with each would take their square.
+    if (this.#heldBytes < this.#wantedBytes) return;
+    const bytes = this.#held.length === 1 ? this.#held[0]! : Buffer.concat(this.#held);
     let at = 0;
     if (this.#announced === undefined) {
-      if (bytes.length < HEADER_BYTES) return this.#keep(bytes, 0);
       this.#announced = readHeader(bytes);
       at = HEADER_BYTES;
     }
-    const { items } = this.#announced;
     for (;;) {
-      const end = this.#items < items ? this.#item(bytes, at) : this.#outcome(bytes, at);
-      if (end < 0) return this.#keep(bytes, at);
-      at = end;
+      const isItem = this.#items < this.#announced.items;
+      const size = isItem ? itemSize(bytes, at) : outcomeSize(bytes, at);
+      if (bytes.length - at < size) return this.#keep(bytes, at, size);
+      if (isItem) this.#item(bytes, at, at + size);
+      else this.#outcome(bytes, at, at + size);
+      at += size;
     }
   }
 
   finish(): void {
-    if (this.#announced === undefined || this.#rest.length > 0) {
+    if (this.#announced === undefined || this.#heldBytes > 0) {
       throw new SnapshotFormatError("it ends too early");
     }
     const { items, outcomes } = this.#announced;
@@ -166,12 +173,8 @@ class SnapshotReader {
     }
   }
 
-  /** Takes one item and returns where it ends; -1 where it is not complete yet. */
-  #item(bytes: Buffer, at: number): number {
-    if (bytes.length - at < ITEM_BYTES) return -1;
+  #item(bytes: Buffer, at: number, end: number): void {
     const keyEnd = at + ITEM_BYTES + bytes.readUInt32LE(at);
-    const end = keyEnd + bytes.readUInt32LE(at + 4);
-    if (bytes.length < end) return -1;
     const key = bytes.toString("latin1", at + ITEM_BYTES, keyEnd);
     if (key <= this.#lastKey) throw new SnapshotFormatError("keys do not ascend");
     const value = new Uint8Array(end - keyEnd);
@@ -179,14 +182,9 @@ class SnapshotReader {
     this.#found.push({ key, value, revision: readU64(bytes, at + 8) });
     this.#items++;
     this.#lastKey = key;
-    return end;
   }
 
-  /** The same for an outcome. */
-  #outcome(bytes: Buffer, at: number): number {
-    if (bytes.length - at < OUTCOME_BYTES) return -1;
-    const end = at + OUTCOME_BYTES + bytes[at + 18]!;
-    if (bytes.length < end) return -1;
+  #outcome(bytes: Buffer, at: number, end: number): void {
     if (this.#names.size === this.#announced?.outcomes) {
       throw new SnapshotFormatError("there is something behind the last outcome");
     }
@@ -199,12 +197,26 @@ class SnapshotReader {
     this.#found.push(outcome);
     this.#names.add(key);
     this.#lastTimeMs = timeMs;
-    return end;
   }
 
-  #keep(bytes: Buffer, from: number): void {
-    this.#rest = Buffer.from(bytes.subarray(from));
+  /** Of what is left, so many bytes are wanted before it is looked at again. */
+  #keep(bytes: Buffer, from: number, wantedBytes: number): void {
+    const rest = Buffer.from(bytes.subarray(from));
+    this.#held = rest.length === 0 ? [] : [rest];
+    this.#heldBytes = rest.length;
+    this.#wantedBytes = wantedBytes;
   }
+}
+
+/** How long the item is that begins there, as far as that can be told from what is there. */
+function itemSize(bytes: Buffer, at: number): number {
+  if (bytes.length - at < ITEM_BYTES) return ITEM_BYTES;
+  return ITEM_BYTES + bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4);
+}
+
+function outcomeSize(bytes: Buffer, at: number): number {
+  if (bytes.length - at < OUTCOME_BYTES) return OUTCOME_BYTES;
+  return OUTCOME_BYTES + bytes[at + 18]!;
 }
 
 function readHeader(bytes: Buffer): { items: number; outcomes: number } {
