@@ -145,6 +145,24 @@ describe("a change goes on", () => {
     expect(state(solo)).toBe("n1 n2 n3 n4 | n1 n2 n3 | ");
   });
 
+  test("not before the new voter holds the configuration that lets it vote", () => {
+    const solo = leader();
+    change(solo, add("n4", 60_000, NO_INCARNATION));
+    for (let i = 0; i < 15; i++) {
+      solo.ackAll("n2", "n3");
+      solo.run(100);
+    }
+    const before = solo.status.lastIndex;
+    const incarnation = incarnationOf("n4");
+    change(solo, { type: "bind", id: "n4", incarnation, address: "n4:1" });
+    solo.ackAll("n2", "n3");
+    // Nearly all of the log, and not the entry that names it.
+    solo.step("n4", ack(1, before));
+    expect(state(solo)).toBe("n1 n2 n3 |  | n4");
+    solo.step("n4", ack(1, before + 1));
+    expect(state(solo)).toBe("n1 n2 n3 n4 | n1 n2 n3 | ");
+  });
+
   test("back, when its time is over; the leader wakes up for that", () => {
     const solo = waiting(2_500);
     for (let i = 0; i < 30 && state(solo) !== "n1 n2 n3 |  | "; i++) {
