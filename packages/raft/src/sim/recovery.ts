@@ -163,8 +163,10 @@ export class Recovery {
     if (!(await this.#comes(isSettled, "converges", "agreement of all members"))) return false;
     const quietUs = QUIET_TIMEOUTS * world.options.electionTimeoutMs * MS;
     if (!(await world.runFor(quietUs))) return false;
-    const isQuiet = (): boolean => isSettled() && leftovers(world).length === 0;
-    const what = (): string => `empty queues: ${leftovers(world).join("; ")}`;
+    // Members may have changed in the quiet: then a disk has not had its time for the last of it.
+    const isQuiet = (): boolean =>
+      isSettled() && areDurable(this.#parts()) && leftovers(world).length === 0;
+    const what = (): string => `durable logs and empty queues: ${leftovers(world).join("; ")}`;
     if (!(await this.#comes(isQuiet, "memory-at-base", what))) return false;
     world.audience.ended();
     return world.violation === undefined;
@@ -261,6 +263,10 @@ function agree(members: readonly SimMember[]): boolean {
       core.log.lastIndex === core.commit
     );
   });
+}
+
+function areDurable(members: readonly SimMember[]): boolean {
+  return members.every(({ core, durable }) => durable.log.lastIndex === core?.log.lastIndex);
 }
 
 function stateOf(member: SimMember): string {
