@@ -57,6 +57,11 @@ export const scenarios: readonly Scenario[] = [
     run: allFull,
   },
   {
+    name: "majority-full",
+    text: "Three of five have no space: who leads refuses, and who has space itself hears that from it.",
+    run: majorityFull,
+  },
+  {
     name: "late-leader",
     text: "The leader's process stands still again and again: it hands over, once.",
     run: lateLeader,
@@ -264,6 +269,31 @@ async function allFull(): Promise<void> {
   );
   await d.ms(T);
   for (const id of others) await d.done(d.put(id, "x", `|${id}`));
+  await d.end();
+}
+
+async function majorityFull(): Promise<void> {
+  const d = await Director.begin({ members: 5, segmentBytes: SEGMENT_BYTES });
+  await d.elect("n4");
+  await d.open("n5");
+  const few = (["n1", "n2", "n3"] as const).map((id) => d.of(id));
+  for (const { disk } of few) disk.fill(FOR_EVER_US);
+  const isFull = (): boolean => few.every(({ engine }) => engine?.log.status().state === "full");
+  for (let i = 0; i < 200 && !isFull(); i++)
+    await d.ended(d.put("n4", "x", `|${i}${VALUE.slice(1)}`));
+  d.expect(isFull(), "a majority waits for space");
+  await d.ms(T);
+  d.expect(d.leader()?.id === "n4", "n4 goes on leading");
+  const write: SimOperation = d.put("n5", "x", "|refused");
+  await d.ended(write);
+  d.expect(write.error === "DISK_FULL", `n5 is refused: ${write.outcome} ${write.error}`);
+  for (const { disk } of few) disk.healAll();
+  await d.until(
+    () => few.every(({ engine }) => engine?.log.status().state === "ok"),
+    "space is back",
+  );
+  await d.ms(T);
+  await d.done(d.put("n5", "x", "|again"));
   await d.end();
 }
 

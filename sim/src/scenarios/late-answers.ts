@@ -63,6 +63,13 @@ export const scenarios: readonly Scenario[] = [
     run: () => told(figure8),
   },
   {
+    name: "late-snapshot",
+    text:
+      "A snapshot arrives at a member whose log holds its last entry and more by now: what follows " +
+      "there was acknowledged, and stays.",
+    run: () => told(lateSnapshot),
+  },
+  {
     name: "overwritten-while-written",
     known: "openraft#1960",
     text:
@@ -183,6 +190,17 @@ function figure8(): void {
   core.hears("n2", ackOf(term, 4));
   core.hears("n3", ackOf(term, 4));
   assert.equal(core.commit, 4);
+}
+
+function lateSnapshot(): void {
+  const core = new Solo({ members: 3, terms: [1, 1, 1, 1, 1] });
+  core.hears("n2", { type: "heartbeat", term: 1, commit: 1, round: 1 });
+  const { configuration } = core.raft.status();
+  const point = { index: 4, term: 1, configuration: { index: 1, configuration }, timeMs: 0 };
+  assert.equal(core.raft.installSnapshot(core.nowMs, "n2", point), "in-log");
+  core.act();
+  assert.equal(core.commit, 4);
+  assert.equal(core.raft.status().lastIndex, 6, "entries behind the snapshot are gone");
 }
 
 function overwrittenWhileWritten(): void {
