@@ -511,7 +511,10 @@ export class Group {
 
   #observe(nowMs: number, event: CoreEvent): void {
     if (event.type === "leader") this.#leaderChanged(nowMs, event.leader);
-    if (event.type === "configuration") this.#context.configured(event.configuration);
+    if (event.type === "configuration") {
+      this.#engine?.outbox.membersAre(event.configuration);
+      this.#context.configured(event.configuration);
+    }
     if (event.type === "configuration-committed") {
       this.#committed = event;
       this.#context.committed(event);

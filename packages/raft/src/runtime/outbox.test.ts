@@ -47,6 +47,20 @@ describe("the order of leaving", () => {
     expect(sent).toEqual(["b:0", "a:1"]);
   });
 
+  test("what waits for a directory is not sent to the one that takes its place", () => {
+    const { box, sent } = outbox();
+    const named = (id: string, incarnation: string) => ({ id, address: `${id}:1`, incarnation });
+    box.membersAre(votersOnly([named("a", "1"), named("b", "1")]));
+    box.take(output(1, { entries: [batch(1)], messages: [message("a", 1), message("b", 1)] }));
+    box.takeWrite();
+    box.membersAre(votersOnly([named("a", "2"), named("b", "1")]));
+    box.take(output(2, { entries: [batch(2)], messages: [message("a", 2)] }));
+    box.written();
+    box.takeWrite();
+    box.written();
+    expect(sent).toEqual(["b:1", "a:2"]);
+  });
+
   test("a write in flight covers what was taken before it, not what came after", () => {
     const { box, sent } = outbox();
     box.take(output(1, { entries: [batch(1)], messages: [message("a", 1)] }));

@@ -5,7 +5,11 @@
  * outputs gather here, and the next write carries all of them. A message with `after === 0` leaves
  * at once; any other waits until everything up to the output that it names is durable. Waiting
  * messages leave in the order in which they came, so none overtakes another to the same member.
+ *
+ * Members are told apart by id here. What waits for a directory that is replaced meanwhile is let
+ * go of: its successor must not hear it, least of all a vote that was granted to the other one.
  */
+import type { Configuration, Incarnation, MemberId } from "../core/configuration.ts";
 import type { SnapshotPoint } from "../core/contract.ts";
 import type { EntryBatch } from "../core/entry.ts";
 import type { Envelope, HardState, Output } from "../core/output.ts";
@@ -26,6 +30,8 @@ export class Outbox {
   #inFlight: number | undefined;
   #durable = 0;
   #held: Envelope[] = [];
+  /** Which directory each member is. */
+  readonly #directories = new Map<MemberId, Incarnation>();
 
   constructor(group: number, send: (envelope: Envelope) => void) {
     this.#group = group;
@@ -53,6 +59,16 @@ export class Outbox {
       else this.#held.push(envelope);
     }
     this.#release();
+  }
+
+  /** Another configuration is in force. */
+  membersAre({ members }: Configuration): void {
+    for (const { id, incarnation } of members) {
+      const before = this.#directories.get(id);
+      this.#directories.set(id, incarnation);
+      if (before === undefined || before === incarnation) continue;
+      this.#held = this.#held.filter(({ to }) => to !== id);
+    }
   }
 
   /** What is to be written next; undefined where there is nothing, or a write is in flight. */
