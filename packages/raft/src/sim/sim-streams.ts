@@ -56,6 +56,8 @@ export class SimStreams implements Streams {
     const { dialer } = this.#world.dial(this, address);
     dialer.events = events;
     this.#own(dialer);
+    // Code that was on its way here when its process died, as above.
+    if (this.process.isDead) dialer.destroy();
     return dialer;
   }
 

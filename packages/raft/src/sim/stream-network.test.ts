@@ -117,6 +117,17 @@ describe("streams", () => {
     expect(sum(chunks)).toBe(1_000_000);
   });
 
+  test("leave nothing of what a process dials in the midst of its death", async () => {
+    const net = world();
+    const process = new SimProcess(() => {});
+    const streams = new SimStreams(net.network as StreamNetwork, process, "x:1");
+    process.die();
+    streams.end();
+    streams.dial("y:1", { opened: () => {}, received: () => {}, closed: () => {} });
+    await net.run(20);
+    expect(net.network.connections).toBe(0);
+  });
+
   test("hold a bounded amount for a process that stands still", async () => {
     const { net, processes, dialer, chunks } = await streams();
     processes[1].pause();
