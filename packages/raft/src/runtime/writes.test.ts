@@ -17,8 +17,6 @@ const SESSION = 1;
 
 interface Bench {
   readonly writes: Writes;
-  /** Lets deadlines pass. */
-  readonly expire: (nowMs: number) => void;
   readonly sent: { to: string; message: PeerMessage }[];
   readonly proposed: number[];
   /** Entries handed on, in their order: kind, session, sequence, lowest unanswered. */
@@ -69,7 +67,6 @@ function freshBench(): Bench {
   });
   const it: Bench = {
     writes,
-    expire: (nowMs) => calls.expire(nowMs),
     sent,
     proposed,
     entries,
@@ -390,10 +387,9 @@ describe("elsewhere", () => {
     expect(it.writes.hasGathered).toBe(false);
     // The first attempt may have been taken, whatever is said of the second one.
     it.writes.takeForwardResponse("n2", answer(102, { status: "not-leader" }), T, 0);
-    // Without a leader it waits for the next one, whoever else gives up: its deadline ends it.
-    it.writes.endLeaderless(5_000 - 1, () => 0);
+    it.writes.endLeaderless(3 * T - 1, () => 0);
     expect(end()).toBe("waits");
-    it.expire(5_008);
+    it.writes.endLeaderless(3 * T, () => 0);
     expect(end()).toBe("OUTCOME_UNKNOWN unknown");
   });
 

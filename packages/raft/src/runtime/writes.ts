@@ -67,6 +67,12 @@ export interface WritesHooks {
 /** When a wait for a leader ends, by when the call began. */
 export type LeaderlessLimit = (call: { readonly startedMs: number }) => number;
 
+/**
+ * A write that was handed on waits longer for the next leader, by so many election timeouts: it is
+ * repeated then and done, while ending it now would leave its caller in doubt.
+ */
+const HANDED_ON_WAITS = 3;
+
 /** All writes of one group. */
 export class Writes {
   readonly #hooks: WritesHooks;
@@ -272,15 +278,16 @@ export class Writes {
     for (const call of this.#forwarding.takeLost(nowMs)) this.#lost(call);
   }
 
-  /**
-   * No leader is known: ends what has waited long enough and was never handed on. What was, waits
-   * for the next leader until its own deadline: it is repeated there and done, while ending it
-   * earlier would leave its caller in doubt for nothing.
-   */
+  /** No leader is known: ends what has waited long enough. */
   endLeaderless(nowMs: number, limitOf: LeaderlessLimit): void {
+    const moreMs = HANDED_ON_WAITS * this.#hooks.electionTimeoutMs;
     for (const call of this.#gathered.pending()) {
-      if (call.handedOn || nowMs < limitOf(call)) continue;
-      call.reject(new QuorateError("NO_LEADER", "no leader is known, or no majority reachable"));
+      if (nowMs < limitOf(call) + (call.handedOn ? moreMs : 0)) continue;
+      const error = new QuorateError("NO_LEADER", "no leader is known, or no majority reachable");
+      call.reject(call.handedOn ? leaderLost() : error);
+    }
+    for (const call of this.#handedOn()) {
+      if (nowMs >= limitOf(call) + moreMs) call.reject(leaderLost());
     }
   }
 
@@ -520,6 +527,10 @@ function fullError(call: WriteCall): QuorateError {
     "DISK_FULL",
     "the leader, or too many of the other voters, have no space for the log: it is read-only",
   );
+}
+
+function leaderLost(): QuorateError {
+  return unknownOutcome("the leader was lost while the write was being replicated");
 }
 
 function resultLost(): QuorateError {
