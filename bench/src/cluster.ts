@@ -1,17 +1,12 @@
 /** Three members of one system, from start to measured window to end. */
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { machineTime, shareOfOthers } from "./machine-load.ts";
+import { freePorts } from "./ports.ts";
 import { RemoteMember } from "./remote-member.ts";
 import type { MemberSample, MemberSetup, SystemName } from "./protocol.ts";
 
 const MEMBERS = ["n1", "n2", "n3"] as const;
 const READY_TIMEOUT_MS = 30_000;
-/**
- * Below the ports that outgoing connections draw from, so that none of ours can be taken by one.
- */
-const PORT_FIRST = 22_000;
-const PORT_COUNT = 8_000;
 
 /** One measured window. Processor times are per committed entry. */
 export interface Window {
@@ -175,24 +170,4 @@ function windowOf(
     entriesPerWrite: leader!.logWrites === undefined || writes === 0 ? undefined : entries / writes,
     leaderRssBytes: leader!.rssBytes,
   };
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = [];
-  let port = PORT_FIRST + (process.pid % PORT_COUNT);
-  while (ports.length < count) {
-    port = PORT_FIRST + ((port + 1 - PORT_FIRST) % PORT_COUNT);
-    if (await isFree(port)) ports.push(port);
-  }
-  return ports;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => {
-      server.close(() => resolve(true));
-    });
-  });
 }

@@ -7,6 +7,10 @@ import type { BenchOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { measureReplication } from "./replication.ts";
 import { jsonResult, markdown, rowsOf, terminalTable } from "./report.ts";
+import { parseServerOptions } from "./server-options.ts";
+import type { ServerOptions } from "./server-options.ts";
+import { serverJson, serverMarkdown, serverTable } from "./server-report.ts";
+import { measureServers } from "./server.ts";
 import { simulatorJson, simulatorMarkdown, simulatorTable } from "./simulator-report.ts";
 import { measureSimulator, parseSimulatorOptions } from "./simulator.ts";
 import type { SimulatorOptions } from "./simulator.ts";
@@ -20,6 +24,7 @@ try {
   if (args.includes("--help") || args.includes("-h")) process.stdout.write(`${USAGE}\n`);
   else if (args[0] === "simulator") await runSimulator(parseSimulatorOptions(args.slice(1)));
   else if (args[0] === "store") await runStore(parseStoreOptions(args.slice(1)));
+  else if (args[0] === "server") await runServer(parseServerOptions("server", args.slice(1)));
   else await run(parseOptions(args));
 } catch (error) {
   const text = error instanceof UsageError ? `${error.message}\n\n${USAGE}` : errorText(error);
@@ -28,12 +33,7 @@ try {
 }
 
 async function run(given: BenchOptions): Promise<void> {
-  const options = { ...given, directory: realpathSync(given.directory) };
-  if (isInMemory(options.directory)) {
-    const text = `${options.directory} is in memory: a sync there costs nothing and means nothing`;
-    if (!options.allowMemory) throw new UsageError(`${text}; name a real disk with --dir`);
-    process.stderr.write(`Warning: ${text}.\n`);
-  }
+  const options = onRealDisk(given);
   const environment = await describeEnvironment(options.directory);
   const series = await measureReplication(options, new Progress(process.stderr));
   const rows = rowsOf(series);
@@ -42,6 +42,27 @@ async function run(given: BenchOptions): Promise<void> {
   const text = markdown(title, series, environment, options);
   save(options.name, text, json);
   process.stdout.write(options.json ? json : `${terminalTable(rows)}\n`);
+}
+
+async function runServer(given: ServerOptions): Promise<void> {
+  const options = onRealDisk(given);
+  const environment = await describeEnvironment(options.directory);
+  const found = await measureServers(options, new Progress(process.stderr));
+  const json = serverJson(found, environment, options);
+  save(options.name, serverMarkdown(found, environment, options), json);
+  process.stdout.write(options.json ? json : `${serverTable(found, options)}\n`);
+}
+
+/** Refuses a directory in memory, unless it was asked for. */
+function onRealDisk<T extends { readonly directory: string; readonly allowMemory: boolean }>(
+  given: T,
+): T {
+  const options = { ...given, directory: realpathSync(given.directory) };
+  if (!isInMemory(options.directory)) return options;
+  const text = `${options.directory} is in memory: a sync there costs nothing and means nothing`;
+  if (!options.allowMemory) throw new UsageError(`${text}; name a real disk with --dir`);
+  process.stderr.write(`Warning: ${text}.\n`);
+  return options;
 }
 
 async function runSimulator(options: SimulatorOptions): Promise<void> {

@@ -26,6 +26,7 @@ export const USAGE = `Usage: npm run bench -- <what> [options]
 What
   replication          three quorate replicas over TCP on a real disk, interleaved with the floor
   floor                the floor alone: the same data path with nothing but the path
+  server               three members of the server under HTTP requests, on a real disk
   store                the server's store in memory and on disk: one member alone, on a real disk
   simulator            simulated clusters in one thread, with and without their checks
 
@@ -42,6 +43,19 @@ Options of replication and floor
   --json               the result as JSON on standard output
   --allow-memory       also on a file system in memory, where a sync means nothing
   --node-flag FLAG     given to Node in every member, repeatable
+
+Options of server (and --dir, --name, --no-save, --json, --allow-memory)
+  --operations LIST    of put, get, get-lease, get-local (default: all)
+  --places LIST        where connections go: leader, spread over the members (default: both)
+  --connections LIST   each with one request outstanding (default: 1,16,64,256)
+  --rate N             requests that fall due every second, latency counted from then
+                       (default: a connection sends when it has its answer)
+  --keys N             keys written and read (default: 10000; peers: 1000)
+  --value BYTES        size of a value (default: 256)
+  --runs N             interleaved runs of each (default: 3)
+  --warm-up SECONDS    before each window (default: 1)
+  --seconds SECONDS    length of each window (default: 2)
+  --election-timeout MS  of the members (default: 1000)
 
 Options of store (and --dir, --name, --no-save, --json)
   --keys N             keys (default: 500000)
@@ -115,7 +129,8 @@ export function wholeNumber(name: string, text: string): number {
   return value;
 }
 
-function seconds(name: string, text: string): number {
+/** Seconds of the command line, in ms. */
+export function seconds(name: string, text: string): number {
   const value = Number(text) * 1000;
   if (!(value > 0)) throw new UsageError(`--${name} wants seconds above 0, not "${text}"`);
   return value;

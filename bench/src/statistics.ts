@@ -15,6 +15,12 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median, min: sorted[0]!, max: sorted.at(-1)! };
 }
 
+/** The lowest value that the fraction `q` of all are not above (nearest rank). */
+export function quantileOf(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)]!;
+}
+
 /** A number in as few digits as say something. */
 export function short(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString("en-GB");

@@ -1,0 +1,164 @@
+/**
+ * Key-value servers under load over HTTP: three members as processes of their own on a real disk,
+ * started as their users start them. Rounds of fresh clusters, the systems taking turns; within a
+ * round every load has one window, all on the same warm members.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { measureWindow } from "./http-window.ts";
+import type { LoadRun, LoadWindow } from "./http-window.ts";
+import { KvCluster } from "./kv-cluster.ts";
+import type { KvOperation, KvSystem } from "./kv-system.ts";
+import { findSystems } from "./kv-systems.ts";
+import type { FoundSystems } from "./kv-systems.ts";
+import type { Progress } from "./progress.ts";
+import type { Place, ServerOptions } from "./server-options.ts";
+
+/** Under writes, in every fresh cluster, before anything is measured; also fills the store. */
+const FIRST_WARM_UP_MS = 4_000;
+const FIRST_CONNECTIONS = 64;
+const REASON_MAX = 200;
+
+/** One load on one system. */
+export interface ServerLoad {
+  readonly system: string;
+  readonly operation: KvOperation;
+  readonly place: Place;
+  readonly connections: number;
+}
+
+/** A window; its first process is the leader. */
+export interface ServerWindow extends LoadWindow {
+  readonly leader: string;
+}
+
+/** All windows of one load, in the order they were measured. */
+export interface ServerSeries extends ServerLoad {
+  readonly windows: ServerWindow[];
+}
+
+/** What was measured, and what could not be. */
+export interface ServerMeasurement extends Omit<FoundSystems, "found"> {
+  /** Why a peer could not be measured: it answered with an error, or had no leader. */
+  readonly failures: Readonly<Record<string, string>>;
+  readonly series: readonly ServerSeries[];
+}
+
+export async function measureServers(
+  options: ServerOptions,
+  progress: Progress,
+): Promise<ServerMeasurement> {
+  const { found, versions, missing } = findSystems(options.systems);
+  const rounds = found.map((system) => ({ system, series: seriesOf(system, options) }));
+  const failures: Record<string, string> = {};
+  progress.begin(options.runs * rounds.reduce((sum, round) => sum + round.series.length, 0));
+  for (let run = 0; run < options.runs; run++) {
+    for (const round of rounds) {
+      if (round.system.name in failures) continue;
+      try {
+        await measureRound(round.system, round.series, options, progress);
+      } catch (error) {
+        if (round === rounds[0]) throw error;
+        // One of the peers: what the others came to is not lost with it.
+        failures[round.system.name] = reasonOf(error);
+      }
+    }
+  }
+  progress.end();
+  const whole = rounds.filter(({ system }) => !(system.name in failures));
+  return { versions, missing, failures, series: whole.flatMap((round) => round.series) };
+}
+
+/** What the load generator said, in one line. */
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const said = /^Error: (.*(?:\n.+)*)/m.exec(text)?.[1] ?? text;
+  return said.replaceAll(/\s+/g, " ").slice(0, REASON_MAX);
+}
+
+function seriesOf(system: KvSystem, options: ServerOptions): readonly ServerSeries[] {
+  const operations = options.operations.filter((one) => system.operations.includes(one));
+  return operations.flatMap((operation) =>
+    options.places.flatMap((place) =>
+      options.connections.map((connections): ServerSeries => {
+        return { system: system.name, operation, place, connections, windows: [] };
+      }),
+    ),
+  );
+}
+
+async function measureRound(
+  system: KvSystem,
+  series: readonly ServerSeries[],
+  options: ServerOptions,
+  progress: Progress,
+): Promise<void> {
+  const directory = mkdtempSync(join(options.directory, "quorate-bench-server-"));
+  try {
+    const cluster = await KvCluster.start(system, directory, options.timing);
+    try {
+      progress.note(`${system.name}, warming up`);
+      await warmUp(cluster, options);
+      for (const one of series) {
+        progress.step(`${one.system} ${one.operation} ${one.place} ${one.connections}`);
+        one.windows.push(await measureLoad(cluster, one, options));
+      }
+    } finally {
+      await cluster.end();
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function warmUp(cluster: KvCluster, options: ServerOptions): Promise<void> {
+  const leader = await cluster.ready();
+  const load: ServerLoad = {
+    system: cluster.system.name,
+    operation: "put",
+    place: "leader",
+    connections: Math.min(FIRST_CONNECTIONS, options.keys),
+  };
+  await measureWindow({
+    ...loadRun(cluster, load, leader, options),
+    ratePerSecond: undefined,
+    warmUpMs: FIRST_WARM_UP_MS,
+    warmUpRequests: options.keys,
+  });
+}
+
+async function measureLoad(
+  cluster: KvCluster,
+  load: ServerLoad,
+  options: ServerOptions,
+): Promise<ServerWindow> {
+  const leader = await cluster.ready();
+  const window = await measureWindow(loadRun(cluster, load, leader, options));
+  if ((await cluster.ready()) !== leader) {
+    throw new Error("the leadership changed during a window: the run is void");
+  }
+  return { ...window, leader: cluster.specs[leader]!.id };
+}
+
+function loadRun(
+  cluster: KvCluster,
+  load: ServerLoad,
+  leader: number,
+  options: ServerOptions,
+): LoadRun {
+  const order = [leader, ...cluster.specs.keys()].filter((one, i) => i === 0 || one !== leader);
+  const ports = order.map((i) => cluster.specs[i]!.httpPort);
+  return {
+    system: load.system,
+    operation: load.operation,
+    ports: load.place === "leader" ? ports.slice(0, 1) : ports,
+    connections: load.connections,
+    ratePerSecond: options.ratePerSecond,
+    keys: options.keys,
+    valueBytes: options.valueBytes,
+    warmUpMs: options.warmUpMs,
+    warmUpRequests: 0,
+    windowMs: options.windowMs,
+    pids: order.map((i) => cluster.pids[i]!),
+  };
+}
