@@ -2,6 +2,10 @@
 import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describeEnvironment, describeMachine, isInMemory } from "./environment.ts";
+import { parseFailoverOptions } from "./failover-options.ts";
+import type { FailoverOptions } from "./failover-options.ts";
+import { failoverJson, failoverMarkdown, failoverTable } from "./failover-report.ts";
+import { measureFailover } from "./failover.ts";
 import { parseOptions, USAGE, UsageError } from "./options.ts";
 import type { BenchOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
@@ -25,6 +29,7 @@ try {
   else if (args[0] === "simulator") await runSimulator(parseSimulatorOptions(args.slice(1)));
   else if (args[0] === "store") await runStore(parseStoreOptions(args.slice(1)));
   else if (args[0] === "server") await runServer(parseServerOptions("server", args.slice(1)));
+  else if (args[0] === "failover") await runFailover(parseFailoverOptions(args.slice(1)));
   else await run(parseOptions(args));
 } catch (error) {
   const text = error instanceof UsageError ? `${error.message}\n\n${USAGE}` : errorText(error);
@@ -51,6 +56,15 @@ async function runServer(given: ServerOptions): Promise<void> {
   const json = serverJson(found, environment, options);
   save(options.name, serverMarkdown(found, environment, options), json);
   process.stdout.write(options.json ? json : `${serverTable(found, options)}\n`);
+}
+
+async function runFailover(given: FailoverOptions): Promise<void> {
+  const options = onRealDisk(given);
+  const environment = await describeEnvironment(options.directory);
+  const found = await measureFailover(options, new Progress(process.stderr));
+  const json = failoverJson(found, environment, options);
+  save(options.name, failoverMarkdown(found, environment, options), json);
+  process.stdout.write(options.json ? json : `${failoverTable(found, options)}\n`);
 }
 
 /** Refuses a directory in memory, unless it was asked for. */

@@ -27,6 +27,7 @@ What
   replication          three quorate replicas over TCP on a real disk, interleaved with the floor
   floor                the floor alone: the same data path with nothing but the path
   server               three members of the server under HTTP requests, on a real disk
+  failover             how long no write succeeds when the leader is killed, or stopped
   store                the server's store in memory and on disk: one member alone, on a real disk
   simulator            simulated clusters in one thread, with and without their checks
 
@@ -56,6 +57,13 @@ Options of server (and --dir, --name, --no-save, --json, --allow-memory)
   --warm-up SECONDS    before each window (default: 1)
   --seconds SECONDS    length of each window (default: 2)
   --election-timeout MS  of the members (default: 1000)
+
+Options of failover (and --dir, --name, --no-save, --json, --allow-memory)
+  --rounds N           ends of the leader, of each kind (default: 50)
+  --rate N             writes that begin every second (default: 500)
+  --value BYTES        size of a value (default: 256)
+  --election-timeout MS  of the members (default: 1000)
+  --systems LIST       servers that take turns (default: quorate)
 
 Options of store (and --dir, --name, --no-save, --json)
   --keys N             keys (default: 500000)
