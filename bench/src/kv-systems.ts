@@ -1,9 +1,12 @@
 /** The servers that can be measured, by name. */
+import { antietcdKv } from "./antietcd-kv.ts";
+import { etcdGrpcKv } from "./etcd-grpc-kv.ts";
+import { etcdKv } from "./etcd-kv.ts";
 import type { KvSystem } from "./kv-system.ts";
 import { UsageError } from "./options.ts";
 import { quorateKv } from "./quorate-kv.ts";
 
-const SYSTEMS: readonly KvSystem[] = [quorateKv];
+const SYSTEMS: readonly KvSystem[] = [quorateKv, etcdKv, etcdGrpcKv, antietcdKv];
 
 /** Which of the systems asked for are here. */
 export interface FoundSystems {

@@ -29,6 +29,7 @@ try {
   else if (args[0] === "simulator") await runSimulator(parseSimulatorOptions(args.slice(1)));
   else if (args[0] === "store") await runStore(parseStoreOptions(args.slice(1)));
   else if (args[0] === "server") await runServer(parseServerOptions("server", args.slice(1)));
+  else if (args[0] === "peers") await runServer(parseServerOptions("peers", args.slice(1)));
   else if (args[0] === "failover") await runFailover(parseFailoverOptions(args.slice(1)));
   else await run(parseOptions(args));
 } catch (error) {

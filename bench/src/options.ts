@@ -27,6 +27,7 @@ What
   replication          three quorate replicas over TCP on a real disk, interleaved with the floor
   floor                the floor alone: the same data path with nothing but the path
   server               three members of the server under HTTP requests, on a real disk
+  peers                the same requests on other servers, in turns: etcd, antietcd
   failover             how long no write succeeds when the leader is killed, or stopped
   store                the server's store in memory and on disk: one member alone, on a real disk
   simulator            simulated clusters in one thread, with and without their checks
@@ -45,7 +46,7 @@ Options of replication and floor
   --allow-memory       also on a file system in memory, where a sync means nothing
   --node-flag FLAG     given to Node in every member, repeatable
 
-Options of server (and --dir, --name, --no-save, --json, --allow-memory)
+Options of server and peers (and --dir, --name, --no-save, --json, --allow-memory)
   --operations LIST    of put, get, get-lease, get-local (default: all)
   --places LIST        where connections go: leader, spread over the members (default: both)
   --connections LIST   each with one request outstanding (default: 1,16,64,256)
@@ -57,13 +58,14 @@ Options of server (and --dir, --name, --no-save, --json, --allow-memory)
   --warm-up SECONDS    before each window (default: 1)
   --seconds SECONDS    length of each window (default: 2)
   --election-timeout MS  of the members (default: 1000)
+  --systems LIST       peers only: of quorate, etcd, etcd-grpc, antietcd (default: all)
 
 Options of failover (and --dir, --name, --no-save, --json, --allow-memory)
   --rounds N           ends of the leader, of each kind (default: 50)
   --rate N             writes that begin every second (default: 500)
   --value BYTES        size of a value (default: 256)
   --election-timeout MS  of the members (default: 1000)
-  --systems LIST       servers that take turns (default: quorate)
+  --systems LIST       servers that take turns, such as quorate,etcd (default: quorate)
 
 Options of store (and --dir, --name, --no-save, --json)
   --keys N             keys (default: 500000)

@@ -39,7 +39,7 @@ const DEFAULTS = {
     keys: "10000",
   },
   peers: {
-    systems: "quorate",
+    systems: "quorate,etcd,etcd-grpc,antietcd",
     operations: "put,get,get-local",
     places: "leader",
     // One of the peers writes all of them again for each that changes.

@@ -1,0 +1,62 @@
+/**
+ * etcd as its package installs it, with its defaults, spoken to over its JSON gateway: the same
+ * HTTP/1.1 load as everybody's. Keys and values are base64 there.
+ */
+import { execFileSync } from "node:child_process";
+import { askJson } from "./http-request.ts";
+import type { PlainRequest } from "./http-request.ts";
+import type { KvCommandLine, KvMemberSpec, KvOperation, KvSystem, KvTiming } from "./kv-system.ts";
+
+export const etcdKv: KvSystem = {
+  name: "etcd",
+  protocol: "http",
+  operations: ["put", "get", "get-local"],
+
+  version(): string | undefined {
+    try {
+      const said = execFileSync("etcd", ["--version"], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      return /etcd Version: (\S+)/.exec(said)?.[1] ?? "of unknown version";
+    } catch {
+      return undefined;
+    }
+  },
+
+  command(own: KvMemberSpec, all: readonly KvMemberSpec[], timing: KvTiming): KvCommandLine {
+    const peerUrl = `http://127.0.0.1:${own.peerPort}`;
+    const clientUrl = `http://127.0.0.1:${own.httpPort}`;
+    const options = {
+      "--name": own.id,
+      "--data-dir": own.dataDir,
+      "--listen-peer-urls": peerUrl,
+      "--initial-advertise-peer-urls": peerUrl,
+      "--listen-client-urls": clientUrl,
+      "--advertise-client-urls": clientUrl,
+      "--initial-cluster": all
+        .map(({ id, peerPort }) => `${id}=http://127.0.0.1:${peerPort}`)
+        .join(","),
+      "--election-timeout": String(timing.electionTimeoutMs),
+      "--heartbeat-interval": String(timing.heartbeatIntervalMs),
+      "--logger": "zap",
+      "--log-level": "error",
+    };
+    return { file: "etcd", args: Object.entries(options).flat() };
+  },
+
+  async leads(httpPort: number): Promise<boolean> {
+    const path = "/v3/maintenance/status";
+    const status = await askJson(httpPort, { method: "POST", path, body: "{}" });
+    const { leader, header } = status as { leader?: string; header: { member_id: string } };
+    return leader === header.member_id;
+  },
+
+  request(operation: KvOperation, key: string, value: Buffer): PlainRequest {
+    const asked: Record<string, unknown> = { key: Buffer.from(key).toString("base64") };
+    if (operation === "put") asked["value"] = value.toString("base64");
+    if (operation === "get-local") asked["serializable"] = true;
+    const path = operation === "put" ? "/v3/kv/put" : "/v3/kv/range";
+    return { method: "POST", path, body: JSON.stringify(asked) };
+  },
+};
