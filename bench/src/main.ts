@@ -1,7 +1,6 @@
 /** `npm run bench -- …`: reads the command line, measures, and says what came out. */
-import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { describeEnvironment, describeMachine, isInMemory } from "./environment.ts";
+import { runCheck } from "./check-command.ts";
+import { describeEnvironment, describeMachine } from "./environment.ts";
 import { parseFailoverOptions } from "./failover-options.ts";
 import type { FailoverOptions } from "./failover-options.ts";
 import { failoverJson, failoverMarkdown, failoverTable } from "./failover-report.ts";
@@ -11,6 +10,7 @@ import type { BenchOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { measureReplication } from "./replication.ts";
 import { jsonResult, markdown, rowsOf, terminalTable } from "./report.ts";
+import { onRealDisk, saveResults } from "./results.ts";
 import { parseServerOptions } from "./server-options.ts";
 import type { ServerOptions } from "./server-options.ts";
 import { serverJson, serverMarkdown, serverTable } from "./server-report.ts";
@@ -21,16 +21,20 @@ import type { SimulatorOptions } from "./simulator.ts";
 import { measureStore, parseStoreOptions, storeJson, storeMarkdown, storeTable } from "./store.ts";
 import type { StoreOptions } from "./store.ts";
 
-const RESULTS = fileURLToPath(new URL("../results/", import.meta.url));
+const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  check: runCheck,
+  simulator: (args) => runSimulator(parseSimulatorOptions(args)),
+  store: (args) => runStore(parseStoreOptions(args)),
+  server: (args) => runServer(parseServerOptions("server", args)),
+  peers: (args) => runServer(parseServerOptions("peers", args)),
+  failover: (args) => runFailover(parseFailoverOptions(args)),
+};
 
 try {
   const args = process.argv.slice(2);
+  const command = COMMANDS[args[0] ?? ""];
   if (args.includes("--help") || args.includes("-h")) process.stdout.write(`${USAGE}\n`);
-  else if (args[0] === "simulator") await runSimulator(parseSimulatorOptions(args.slice(1)));
-  else if (args[0] === "store") await runStore(parseStoreOptions(args.slice(1)));
-  else if (args[0] === "server") await runServer(parseServerOptions("server", args.slice(1)));
-  else if (args[0] === "peers") await runServer(parseServerOptions("peers", args.slice(1)));
-  else if (args[0] === "failover") await runFailover(parseFailoverOptions(args.slice(1)));
+  else if (command !== undefined) await command(args.slice(1));
   else await run(parseOptions(args));
 } catch (error) {
   const text = error instanceof UsageError ? `${error.message}\n\n${USAGE}` : errorText(error);
@@ -46,7 +50,7 @@ async function run(given: BenchOptions): Promise<void> {
   const json = jsonResult(rows, series, environment, options);
   const title = options.systems.includes("quorate") ? "Replication" : "The floor";
   const text = markdown(title, series, environment, options);
-  save(options.name, text, json);
+  saveResults(options.name, { markdown: text, json });
   process.stdout.write(options.json ? json : `${terminalTable(rows)}\n`);
 }
 
@@ -55,7 +59,8 @@ async function runServer(given: ServerOptions): Promise<void> {
   const environment = await describeEnvironment(options.directory);
   const found = await measureServers(options, new Progress(process.stderr));
   const json = serverJson(found, environment, options);
-  save(options.name, serverMarkdown(found, environment, options), json);
+  const markdown = serverMarkdown(found, environment, options);
+  saveResults(options.name, { markdown, json });
   process.stdout.write(options.json ? json : `${serverTable(found, options)}\n`);
 }
 
@@ -64,27 +69,17 @@ async function runFailover(given: FailoverOptions): Promise<void> {
   const environment = await describeEnvironment(options.directory);
   const found = await measureFailover(options, new Progress(process.stderr));
   const json = failoverJson(found, environment, options);
-  save(options.name, failoverMarkdown(found, environment, options), json);
+  const markdown = failoverMarkdown(found, environment, options);
+  saveResults(options.name, { markdown, json });
   process.stdout.write(options.json ? json : `${failoverTable(found, options)}\n`);
-}
-
-/** Refuses a directory in memory, unless it was asked for. */
-function onRealDisk<T extends { readonly directory: string; readonly allowMemory: boolean }>(
-  given: T,
-): T {
-  const options = { ...given, directory: realpathSync(given.directory) };
-  if (!isInMemory(options.directory)) return options;
-  const text = `${options.directory} is in memory: a sync there costs nothing and means nothing`;
-  if (!options.allowMemory) throw new UsageError(`${text}; name a real disk with --dir`);
-  process.stderr.write(`Warning: ${text}.\n`);
-  return options;
 }
 
 async function runSimulator(options: SimulatorOptions): Promise<void> {
   const rounds = await measureSimulator(options, new Progress(process.stderr));
   const machine = describeMachine();
   const json = simulatorJson(rounds, machine, options);
-  save(options.name, simulatorMarkdown(rounds, machine, options), json);
+  const markdown = simulatorMarkdown(rounds, machine, options);
+  saveResults(options.name, { markdown, json });
   process.stdout.write(options.json ? json : `${simulatorTable(rounds)}\n`);
 }
 
@@ -92,15 +87,9 @@ async function runStore(options: StoreOptions): Promise<void> {
   const rounds = await measureStore(options, new Progress(process.stderr));
   const machine = describeMachine();
   const json = storeJson(rounds, machine, options);
-  save(options.name, storeMarkdown(rounds, machine, options), json);
+  const markdown = storeMarkdown(rounds, machine, options);
+  saveResults(options.name, { markdown, json });
   process.stdout.write(options.json ? json : `${storeTable(rounds)}\n`);
-}
-
-function save(name: string | undefined, text: string, json: string): void {
-  if (name === undefined) return;
-  mkdirSync(RESULTS, { recursive: true });
-  writeFileSync(`${RESULTS}${name}.md`, text);
-  writeFileSync(`${RESULTS}${name}.json`, json);
 }
 
 function errorText(error: unknown): string {

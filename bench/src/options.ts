@@ -24,6 +24,7 @@ export interface BenchOptions {
 export const USAGE = `Usage: npm run bench -- <what> [options]
 
 What
+  check                the guard: fails where something got worse than what was recorded
   replication          three quorate replicas over TCP on a real disk, interleaved with the floor
   floor                the floor alone: the same data path with nothing but the path
   server               three members of the server under HTTP requests, on a real disk
@@ -31,6 +32,12 @@ What
   failover             how long no write succeeds when the leader is killed, or stopped
   store                the server's store in memory and on disk: one member alone, on a real disk
   simulator            simulated clusters in one thread, with and without their checks
+
+Options of check (and --dir, --json, --allow-memory)
+  --record             writes the record instead of comparing with it
+  --name NAME          the record is bench/results/NAME.json (default: check)
+  --runs N             interleaved runs of each (default: 5)
+  --seconds SECONDS    length of each window (default: 1)
 
 Options of replication and floor
   --dir DIR            where the data goes, on a real file system (default: the system's temp)

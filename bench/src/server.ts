@@ -98,7 +98,7 @@ async function measureRound(
     const cluster = await KvCluster.start(system, directory, options.timing);
     try {
       progress.note(`${system.name}, warming up`);
-      await warmUp(cluster, options);
+      await warmUpServer(cluster, options);
       for (const one of series) {
         progress.step(`${one.system} ${one.operation} ${one.place} ${one.connections}`);
         one.windows.push(await measureLoad(cluster, one, options));
@@ -111,7 +111,14 @@ async function measureRound(
   }
 }
 
-async function warmUp(cluster: KvCluster, options: ServerOptions): Promise<void> {
+/** What a window needs to know of the options. */
+export type LoadOptions = Pick<
+  ServerOptions,
+  "ratePerSecond" | "keys" | "valueBytes" | "warmUpMs" | "windowMs"
+>;
+
+/** Under writes that reach every key, so that what is measured later is warm and full. */
+export async function warmUpServer(cluster: KvCluster, options: LoadOptions): Promise<void> {
   const leader = await cluster.ready();
   const load: ServerLoad = {
     system: cluster.system.name,
@@ -127,10 +134,11 @@ async function warmUp(cluster: KvCluster, options: ServerOptions): Promise<void>
   });
 }
 
-async function measureLoad(
+/** One window of one load on a cluster that runs. */
+export async function measureLoad(
   cluster: KvCluster,
   load: ServerLoad,
-  options: ServerOptions,
+  options: LoadOptions,
 ): Promise<ServerWindow> {
   const leader = await cluster.ready();
   const window = await measureWindow(loadRun(cluster, load, leader, options));
@@ -144,7 +152,7 @@ function loadRun(
   cluster: KvCluster,
   load: ServerLoad,
   leader: number,
-  options: ServerOptions,
+  options: LoadOptions,
 ): LoadRun {
   const order = [leader, ...cluster.specs.keys()].filter((one, i) => i === 0 || one !== leader);
   const ports = order.map((i) => cluster.specs[i]!.httpPort);
