@@ -13,6 +13,7 @@ import { scenarios as votes } from "./issues-votes.ts";
 import { scenarios as gray } from "./gray.ts";
 import { scenarios as freshness } from "./freshness.ts";
 import { scenarios as lateAnswers } from "./late-answers.ts";
+import { scenarios as logAlone } from "./log-alone.ts";
 import { scenarios as logRecovery } from "./log-recovery.ts";
 import { scenarios as comings } from "./comings.ts";
 import { scenarios as lostQuorum } from "./lost-quorum.ts";
@@ -26,6 +27,7 @@ import { scenarios as versions } from "./versions.ts";
 /** All scenarios, in the order of their files. */
 export const SCENARIOS: readonly Scenario[] = [
   ...lateAnswers,
+  ...logAlone,
   ...logRecovery,
   ...comings,
   ...lostQuorum,

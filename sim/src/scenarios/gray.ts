@@ -57,6 +57,11 @@ export const scenarios: readonly Scenario[] = [
     run: allFull,
   },
   {
+    name: "full-then-failed",
+    text: "A log fails while it waits for space and nobody writes: the member stops, and says why.",
+    run: fullThenFailed,
+  },
+  {
     name: "majority-full",
     text: "Three of five have no space: who leads refuses, and who has space itself hears that from it.",
     run: majorityFull,
@@ -269,6 +274,24 @@ async function allFull(): Promise<void> {
   );
   await d.ms(T);
   for (const id of others) await d.done(d.put(id, "x", `|${id}`));
+  await d.end();
+}
+
+async function fullThenFailed(): Promise<void> {
+  const d = await Director.begin({ members: 1, segmentBytes: SEGMENT_BYTES });
+  const n1 = d.of("n1");
+  await d.elect("n1");
+  n1.disk.fill(FOR_EVER_US);
+  const isFull = (): boolean => n1.engine?.log.status().state === "full";
+  for (let i = 0; i < 200 && !isFull(); i++) await d.ended(d.put("n1", "x", VALUE));
+  d.expect(isFull(), "the log waits for space");
+  await d.ms(T);
+  // There is space again, and the segment that is then prepared cannot be written.
+  n1.disk.healAll();
+  n1.disk.failNext("write");
+  await d.until(() => n1.replica?.status().state === "failed", "n1 stops", 2 * T);
+  const why = n1.replica?.status().failure?.code;
+  d.expect(why === "STORAGE_FAILED", `n1 says why: ${why}`);
   await d.end();
 }
 

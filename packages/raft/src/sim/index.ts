@@ -50,6 +50,10 @@ export { testCluster } from "./test-cluster.ts";
 export type { TestMember } from "./test-member.ts";
 export { TrapError, trap, untrapped } from "./traps.ts";
 export { SimDisk } from "../disk/sim-disk.ts";
+// What opens a log alone, over any disk: for stories of the log below the engine.
+export { openLog } from "../log/open-log.ts";
+export type { LogOptions } from "../log/open-log.ts";
+export type { Log } from "../log/log.ts";
 // What looks at directories and repairs them, over any disk: see `inspectDataDir` of the library.
 export { inspectDirectory } from "../runtime/repair/inspect-data-dir.ts";
 export { planQuorumRecovery } from "../runtime/repair/quorum-loss.ts";
