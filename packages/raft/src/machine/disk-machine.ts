@@ -5,7 +5,7 @@
  * Who has an ordered store with transactions need not write all of this: `quorate/store` has it,
  * and `quorate/lmdb` a store on disk.
  */
-import type { Applied, ResultOf } from "./state-machine.ts";
+import type { Applied, ResultOf, StateMachine } from "./state-machine.ts";
 
 /** One command of a batch, with its place. */
 export interface DiskEntry<Command> extends Applied {
@@ -100,6 +100,11 @@ export interface DiskStateMachine<Command, Query> {
   /** Lets go of everything. What was applied need not be durable. */
   close(): Promise<void>;
 }
+
+/** A machine of either kind. */
+export type AnyMachine<Command, Query> =
+  | StateMachine<Command, Query>
+  | DiskStateMachine<Command, Query>;
 
 /** Tells the two kinds of machines apart. */
 export function isDiskMachine<Command, Query>(

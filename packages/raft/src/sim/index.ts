@@ -43,6 +43,8 @@ export type { Call, CallTerms, ClientContext, Harbour, Workload } from "./worklo
 export { keyValueSubject } from "./workload/kv-subject.ts";
 export type { SimulateOptions, SimulationSummary } from "./simulate.ts";
 export { simulate } from "./simulate.ts";
+export type { MachineStorage } from "../machine/machine-storage.ts";
+export { onSimDisk } from "./on-sim-disk.ts";
 export { SimulationFailure } from "./simulation-failure.ts";
 export type { RunEnd } from "./machine-check.ts";
 export type { TestCluster, TestClusterOptions } from "./test-cluster.ts";
@@ -50,6 +52,8 @@ export { testCluster } from "./test-cluster.ts";
 export type { TestMember } from "./test-member.ts";
 export { TrapError, trap, untrapped } from "./traps.ts";
 export { SimDisk } from "../disk/sim-disk.ts";
+export type { Disk, DiskFile, DiskLock, DiskReason, OpenOptions } from "../disk/disk.ts";
+export { DiskError } from "../disk/disk.ts";
 // What opens a log alone, over any disk: for stories of the log below the engine.
 export { openLog } from "../log/open-log.ts";
 export type { LogOptions } from "../log/open-log.ts";

@@ -169,7 +169,19 @@ export class Recovery {
     const what = (): string => `durable logs and empty queues: ${leftovers(world).join("; ")}`;
     if (!(await this.#comes(isQuiet, "memory-at-base", what))) return false;
     world.audience.ended();
-    return world.violation === undefined;
+    return world.violation === undefined && this.#isExamined();
+  }
+
+  /** What takes time to be looked at. */
+  async #isExamined(): Promise<boolean> {
+    const { examine } = this.#subject;
+    if (examine === undefined) return true;
+    let isOver = false;
+    examine().then(
+      () => (isOver = true),
+      (error: unknown) => this.#world.report(error),
+    );
+    return this.#comes(() => isOver, "examined", "an end to the look at the machines");
   }
 
   /** Who is no member any more has stopped; nothing is being changed. */

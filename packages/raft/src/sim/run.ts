@@ -40,6 +40,8 @@ export interface RunSubject extends Subject {
   readonly workload: Workload<unknown, unknown>;
   /** Checks of histories and the like: observers beside the invariants. */
   readonly checks: (world: SimWorld) => readonly Observer[];
+  /** Looks, after `ended`, at what takes time; virtual time passes. It throws what is wrong. */
+  readonly examine?: () => Promise<void>;
 }
 
 /** How to run. */

@@ -15,7 +15,9 @@ import type { Incarnation, MemberId } from "../core/configuration.ts";
 import type { MembershipChange } from "../core/membership-change.ts";
 import type { RaftInputs, RaftOptions, RecoveredGroup } from "../core/contract.ts";
 import type { Disk } from "../disk/disk.ts";
+import { isDiskMachine } from "../machine/disk-machine.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
+import type { MachineStorage } from "../machine/machine-storage.ts";
 import { openEngine } from "../runtime/engine.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { resolveOptions } from "../runtime/options.ts";
@@ -29,8 +31,6 @@ import type {
   StartOptions,
   StaticMember,
 } from "../runtime/replica.ts";
-import { FileBackend } from "../store/file-backend.ts";
-import { onStore } from "../store/store-machine.ts";
 import { QuorateError } from "../util/error.ts";
 import type { Random, SeededRandom } from "../util/random.ts";
 import type { MemberDisk } from "./member-disk.ts";
@@ -38,6 +38,7 @@ import { MemberClock } from "./member-clock.ts";
 import type { AppliedCommand, CoreView, DeathKind, MemberView } from "./observer.ts";
 import { DurableState, Probe } from "./probe.ts";
 import { SimProcess } from "./process.ts";
+import { onSimDisk } from "./on-sim-disk.ts";
 import { chance } from "./random-streams.ts";
 import type { SimWorld } from "./sim-world.ts";
 import { simCodec, SimMachineHost } from "./workload/sim-codec.ts";
@@ -49,7 +50,8 @@ import { sha256 } from "./sha256.ts";
 const TIMERS_FIRST_SHARE = 500;
 
 const HOUR_MS = 3_600_000;
-const MIB = 1_048_576;
+/** Changes that a machine on disk gathers where a run does not say it. */
+const CHANGES_PER_COMMIT = 4;
 
 /** Where a member is in its lives. */
 export type MemberState = MemberView["state"];
@@ -67,6 +69,8 @@ export class SimMember implements MemberView {
   replica: Replica<NumberedCommand<unknown>, unknown> | undefined;
   /** The state machine of this life. */
   machine: unknown;
+  /** Whether that lives on its disk. */
+  isOnDisk = false;
   /** The clock of this life; its rate can be changed. */
   clock: MemberClock | undefined;
   /** Whether it ever knew its cluster: its core existed in some life. */
@@ -167,22 +171,23 @@ export class SimMember implements MemberView {
     const { subject, options, checksum } = this.#world;
     const { codec, storeMachine } = subject;
     const applied = (command: AppliedCommand): void => this.#applied(process, command);
-    const { onDisk: changes } = options;
-    if (changes !== undefined && storeMachine !== undefined) {
+    const { onDisk } = options;
+    const directory = `/data/${this.id}/machine`;
+    const changesPerCommit = onDisk ?? CHANGES_PER_COMMIT;
+    const storage: MachineStorage = { disk, directory, checksum, changesPerCommit };
+    if (onDisk !== undefined && storeMachine !== undefined) {
       const inner = storeMachine();
       this.machine = inner;
-      const directory = `/data/${this.id}/machine`;
-      const backend = new FileBackend({ disk, directory, checksum });
-      const machine = onStore<unknown, unknown>(inner as never, backend, {
-        changes,
-        bytes: MIB,
-        waitingBytes: 4_096 * changes,
-      });
+      this.isOnDisk = true;
+      const machine = onSimDisk<unknown, unknown>(inner as never, storage);
       return new SimDiskHost({ machine, codec, checksum, applied });
     }
-    const machine = subject.machine({ id: this.id, life: this.life });
+    const machine = subject.machine({ id: this.id, life: this.life, storage });
     this.machine = machine;
-    return new SimMachineHost({ machine: machine as never, codec, checksum, applied });
+    this.isOnDisk = isDiskMachine<unknown, unknown>(machine);
+    return isDiskMachine<unknown, unknown>(machine)
+      ? new SimDiskHost({ machine, codec, checksum, applied })
+      : new SimMachineHost({ machine: machine as never, codec, checksum, applied });
   }
 
   /** The process dies: of itself, by a signal, or with the power. */

@@ -10,6 +10,8 @@
  */
 import { jsonCodec } from "../machine/json-codec.ts";
 import type { MemberId } from "../core/configuration.ts";
+import type { DiskStateMachine } from "../machine/disk-machine.ts";
+import type { MachineStorage } from "../machine/machine-storage.ts";
 import type { Codec, StateMachine } from "../machine/state-machine.ts";
 import type { ReadOptions } from "../runtime/replica.ts";
 import type { StoreMachine } from "../store/store-machine.ts";
@@ -60,12 +62,16 @@ export interface MachineOf {
   readonly id: MemberId;
   /** How often its process was started, this time included. */
   readonly life: number;
+  /** For a machine on disk: the disk of this member, in this life. */
+  readonly storage: MachineStorage;
 }
 
 /** What is being simulated. */
 export interface Subject {
   /** A new machine, for a new process: the so manieth life of that member. */
-  readonly machine: (owner: MachineOf) => StateMachine<never, never>;
+  readonly machine: (
+    owner: MachineOf,
+  ) => StateMachine<never, never> | DiskStateMachine<never, never>;
   /** The same on a store, for runs whose machines are on disk; undefined: they are in memory. */
   readonly storeMachine?: () => StoreMachine<never, never>;
   readonly codec: Codec<unknown>;
@@ -237,6 +243,11 @@ export class SimWorld implements Harbour<unknown, unknown> {
     this.#thrown(new SimViolation(invariant, message, cause));
   }
 
+  /** What somebody threw who looks at the run from outside: a violation, or a defect of ours. */
+  report(error: unknown): void {
+    this.#thrown(error);
+  }
+
   // ---- what members report
 
   /** Something entered the code of a member. */
@@ -274,7 +285,7 @@ export class SimWorld implements Harbour<unknown, unknown> {
     const { hurts, hasFailed } = member.disk;
     if (hasFailed || this.#hasRot(member, error)) return true;
     // A machine on disk has no room to wait with either.
-    const mayNotWait = !member.wasFormed || this.options.onDisk !== undefined;
+    const mayNotWait = !member.wasFormed || member.isOnDisk;
     return error.code === "DISK_FULL" && hurts.has("full") && mayNotWait;
   }
 

@@ -7,6 +7,7 @@
  * event loop gets its turn between runs through `onRun`.
  */
 import { jsonCodec } from "../machine/json-codec.ts";
+import type { AnyMachine } from "../machine/disk-machine.ts";
 import type { Codec, StateMachine } from "../machine/state-machine.ts";
 import { QuorateError } from "../util/error.ts";
 import type { Random } from "../util/random.ts";
@@ -20,13 +21,21 @@ import type { Profile, Traits } from "./profiles.ts";
 import { runSimulation } from "./run.ts";
 import type { RunSubject, SimResult } from "./run.ts";
 import { shrink } from "./shrink.ts";
+import type { MachineOf, Subject } from "./sim-world.ts";
 import { SimulationFailure } from "./simulation-failure.ts";
 import type { Call, ClientContext } from "./workload/workload.ts";
 
 /** Options of {@link simulate}. */
-export interface SimulateOptions<Command, Query> {
-  /** Makes a machine for a process that starts: a new one each time, sharing nothing. */
-  readonly machine: () => StateMachine<Command, Query>;
+export interface SimulateOptions<
+  Command,
+  Query,
+  Machine extends AnyMachine<Command, Query> = StateMachine<Command, Query>,
+> {
+  /**
+   * Makes a machine for a process that starts: a new one each time, sharing nothing. One on disk is
+   * made on `owner.storage`, where earlier lives of the same member have left what they had.
+   */
+  readonly machine: (owner: MachineOf) => Machine & AnyMachine<Command, Query>;
   /**
    * What a client wants next. Everything is drawn from `random`, so that the same seed makes the
    * same calls; `client` has a name and counts its calls, which makes values unique.
@@ -34,9 +43,10 @@ export interface SimulateOptions<Command, Query> {
   readonly workload: (random: Random, client: ClientContext) => Call<Command, Query>;
   /**
    * Looks at what a run left behind, when all members have applied the same log, and throws where
-   * something is wrong with it. Called once per run.
+   * something is wrong with it. Called once per run. It may return a promise, and time
+   * passes until that is settled.
    */
-  readonly check?: (end: RunEnd<Command, Query>) => void;
+  readonly check?: (end: RunEnd<Command, Query, Machine>) => void | Promise<void>;
   /** How commands are encoded. Default: JSON. */
   readonly codec?: Codec<Command>;
   /** How many members. Default: 1, 2, 3 or 5, drawn per run. */
@@ -85,6 +95,10 @@ const WANTED_SHARE = 600;
  * to those of a state machine: no clock, randomness or I/O; the same commands lead to the same
  * answers and the same state on every member and in every life.
  *
+ * A `DiskStateMachine` has its storage on the simulated disk of its member (`owner.storage`), which
+ * loses what was not synced, tears writes, fails and is full as it does to the log. One that is
+ * made of keys and values is put there by `onSimDisk`.
+ *
  * @throws SimulationFailure at the first run that breaks a promise. Its message is a report: what
  * broke, the last events, and the options that show it again.
  * @throws QuorateError OPTION_INVALID where the options make no sense.
@@ -103,9 +117,11 @@ const WANTED_SHARE = 600;
  * });
  * ```
  */
-export async function simulate<Command, Query>(
-  options: SimulateOptions<Command, Query>,
-): Promise<SimulationSummary> {
+export async function simulate<
+  Command,
+  Query,
+  Machine extends AnyMachine<Command, Query> = StateMachine<Command, Query>,
+>(options: SimulateOptions<Command, Query, Machine>): Promise<SimulationSummary> {
   const simulation = new Simulation(options);
   const summary = { runs: 0, simulatedMs: 0, operations: 0, answered: 0, faults: 0, events: 0 };
   for (const runOptions of simulation.runs()) {
@@ -124,11 +140,11 @@ export async function simulate<Command, Query>(
 }
 
 /** All runs of one call of {@link simulate}. */
-class Simulation<Command, Query> {
-  readonly #options: SimulateOptions<Command, Query>;
+class Simulation<Command, Query, Machine extends AnyMachine<Command, Query>> {
+  readonly #options: SimulateOptions<Command, Query, Machine>;
   readonly #codec: Codec<Command>;
 
-  constructor(options: SimulateOptions<Command, Query>) {
+  constructor(options: SimulateOptions<Command, Query, Machine>) {
     checkOptions(options);
     this.#options = options;
     this.#codec = options.codec ?? jsonCodec<Command>();
@@ -167,14 +183,17 @@ class Simulation<Command, Query> {
   #subject(): RunSubject {
     const { machine, workload, check } = this.#options;
     const codec = this.#codec;
+    let machineCheck: MachineCheck<Command, Query, Machine> | undefined;
     return {
       // The world handles commands and queries without knowing them.
-      machine: machine as unknown as () => StateMachine<never, never>,
+      machine: machine as unknown as Subject["machine"],
       codec,
       workload: { next: workload },
-      checks: ({ members }) => [
-        new MachineCheck<Command, Query>({ members, machine, codec, check }),
-      ],
+      checks: ({ members }) => {
+        machineCheck = new MachineCheck({ members, machine, codec, check });
+        return [machineCheck];
+      },
+      examine: async () => machineCheck?.examine(),
     };
   }
 
@@ -191,7 +210,9 @@ function withMembers(traits: Traits, members: number): Traits {
   return { ...traits, members: [members] };
 }
 
-function checkOptions<Command, Query>(options: SimulateOptions<Command, Query>): void {
+function checkOptions<Command, Query, Machine extends AnyMachine<Command, Query>>(
+  options: SimulateOptions<Command, Query, Machine>,
+): void {
   const { members, seeds, profile, faults } = options;
   if (members !== undefined && !(Number.isInteger(members) && members >= 1 && members <= 9)) {
     throw invalid(`members must be an integer from 1 to 9, not ${String(members)}`);

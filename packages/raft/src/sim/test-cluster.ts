@@ -8,13 +8,14 @@
  */
 import type { MemberId } from "../core/configuration.ts";
 import { jsonCodec } from "../machine/json-codec.ts";
-import type { Codec, StateMachine } from "../machine/state-machine.ts";
+import type { AnyMachine } from "../machine/disk-machine.ts";
+import type { Codec } from "../machine/state-machine.ts";
 import { QuorateError } from "../util/error.ts";
 import type { DeathKind } from "./observer.ts";
 import type { DelayOptions, SimOptions } from "./options.ts";
 import type { SimMember } from "./sim-member.ts";
 import { SimWorld } from "./sim-world.ts";
-import type { MachineOf } from "./sim-world.ts";
+import type { MachineOf, Subject } from "./sim-world.ts";
 import { SimTestMember } from "./test-member.ts";
 import type { TestMember } from "./test-member.ts";
 import { RealTime, VirtualTime } from "./test-time.ts";
@@ -22,8 +23,11 @@ import type { TestTime } from "./test-time.ts";
 
 /** Options of {@link testCluster}. */
 export interface TestClusterOptions<Command, Query> {
-  /** Makes a machine for a process that starts; for a rolling upgrade: by member and life. */
-  readonly machine: (owner: MachineOf) => StateMachine<Command, Query>;
+  /**
+   * Makes a machine for a process that starts; for a rolling upgrade: by member and life. One on
+   * disk is made on `owner.storage`, which outlives the process: see `onSimDisk`.
+   */
+  readonly machine: (owner: MachineOf) => AnyMachine<Command, Query>;
   /** How commands are encoded. Default: JSON. */
   readonly codec?: Codec<Command>;
   /** How many members; they are called n1, n2, … Default 3. */
@@ -108,7 +112,7 @@ class SimTestCluster<Command, Query> implements TestCluster<Command, Query> {
   constructor(options: TestClusterOptions<Command, Query>) {
     const { machine, codec, time = "virtual" } = options;
     const world = new TestWorld(optionsOf(options), {
-      machine: machine as unknown as (owner: MachineOf) => StateMachine<never, never>,
+      machine: machine as unknown as Subject["machine"],
       codec: codec ?? jsonCodec<Command>(),
     });
     this.#world = world;

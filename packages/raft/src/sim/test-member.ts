@@ -6,7 +6,8 @@
  * as well, but a test lives on and must not wait for ever.
  */
 import type { MemberId } from "../core/configuration.ts";
-import type { ResultOf, StateMachine } from "../machine/state-machine.ts";
+import type { AnyMachine } from "../machine/disk-machine.ts";
+import type { ResultOf } from "../machine/state-machine.ts";
 import type { Members } from "../runtime/members.ts";
 import type {
   CallOptions,
@@ -42,7 +43,7 @@ export interface TestMember<Command, Query> {
    */
   readonly replica: Replica<Command, Query>;
   /** The machine of the present life; undefined while the member is down. */
-  readonly machine: StateMachine<Command, Query> | undefined;
+  readonly machine: AnyMachine<Command, Query> | undefined;
   /** Why its replica stopped by itself or would not start; undefined where it did neither. */
   readonly failure: QuorateError | undefined;
   /**
@@ -84,8 +85,8 @@ export class SimTestMember<Command, Query> implements TestMember<Command, Query>
     return this.#parts.member.state;
   }
 
-  get machine(): StateMachine<Command, Query> | undefined {
-    return this.#parts.member.machine as StateMachine<Command, Query> | undefined;
+  get machine(): AnyMachine<Command, Query> | undefined {
+    return this.#parts.member.machine as AnyMachine<Command, Query> | undefined;
   }
 
   get replica(): Replica<Command, Query> {

@@ -2,8 +2,13 @@
  * What `quorate/testing` offers: tools to test systems made with Quorate, and to hold your own
  * implementations of its ports against their contracts.
  */
-export { checkDiskMachine, DiskMachineCheckError } from "./disk-machine-check.ts";
-export type { DiskMachineCheckOptions, DiskMachineRule } from "./disk-machine-check.ts";
+export { checkDiskMachine } from "./disk-machine-check.ts";
+export type { DiskMachineCheckOptions } from "./disk-machine-check.ts";
+export { checkDiskMachineCrashes } from "./disk-machine-crashes.ts";
+export type { DiskMachineCrashOptions } from "./disk-machine-crashes.ts";
+export { DiskMachineCheckError } from "./disk-machine-steps.ts";
+export type { DiskMachineRule } from "./disk-machine-steps.ts";
+export type { MachineStorage } from "../machine/machine-storage.ts";
 export type {
   DoneOperation,
   Operation,
