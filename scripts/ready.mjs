@@ -7,7 +7,7 @@
  * stops for long the holder was killed, and the lock is nobody's.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, rmdirSync, statSync, utimesSync } from "node:fs";
+import { mkdirSync, rmdirSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -15,6 +15,7 @@ const ROOT = join(import.meta.dirname, "..");
 const LOCK = join(ROOT, ".ready.lock");
 const TOUCH_MS = 1_000;
 const POLL_MS = 100;
+const SAY_MS = 2_000;
 /** Not touched for so long: its holder is gone. */
 const ABANDONED_MS = 10_000;
 
@@ -30,7 +31,8 @@ await run("npm run --silent build");
 clearInterval(touching);
 
 async function takeLock() {
-  let [touchedMs, sinceMs, isTold] = [0, performance.now(), false];
+  const beganMs = performance.now();
+  let [touchedMs, sinceMs, isTold] = [0, beganMs, false];
   for (;;) {
     try {
       mkdirSync(LOCK);
@@ -39,11 +41,11 @@ async function takeLock() {
       if (error.code !== "EEXIST") throw error;
     }
     const nowMs = performance.now();
-    if (modified(".ready.lock") !== touchedMs)
-      [touchedMs, sinceMs] = [modified(".ready.lock"), nowMs];
+    const lastMs = modified(".ready.lock");
+    if (lastMs !== touchedMs) [touchedMs, sinceMs] = [lastMs, nowMs];
     else if (nowMs - sinceMs > ABANDONED_MS) quietly(removeLock);
-    if (!isTold && !existsSync(join(ROOT, "node_modules/.package-lock.json"))) {
-      say("Waiting for another start, which installs and builds.");
+    if (!isTold && nowMs - beganMs > SAY_MS) {
+      say("Waiting for another start, which installs or builds.");
       isTold = true;
     }
     await sleep(POLL_MS);
