@@ -27,7 +27,8 @@ if (modified("node_modules/.package-lock.json") < modified("package-lock.json"))
   say("Installing what is needed and building, once: this takes half a minute.");
   await run("npm ci --no-audit --no-fund --loglevel=error");
 }
-await run("npm run --silent build");
+// The script "build"; without npm in between, which takes longer than finding nothing to do.
+await run(`"${join(ROOT, "node_modules/.bin/tsc")}" -b`);
 clearInterval(touching);
 
 async function takeLock() {

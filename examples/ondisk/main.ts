@@ -27,7 +27,7 @@ async function run(): Promise<void> {
     machine: onLmdb(new DiskKv(), { path: `${dataDir}/machine` }),
     start: join ? { wait: true } : { members: firstMembers() },
   });
-  process.stdout.write(`${id} waits for others, if it has to\n`);
+  process.stdout.write(`${id} listens on ${address}; a prompt comes once a majority is up\n`);
   const ended = new Promise<QuorateError | undefined>((end) => {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => end(undefined));
     node.on("removed", ({ reason }) => {

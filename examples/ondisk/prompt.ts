@@ -20,21 +20,23 @@ type Node = Replica<Put, Get>;
 /** Takes commands until `exit`, the end of the input, or Ctrl-C. */
 export async function prompt(node: Node, historyPath: string): Promise<void> {
   const lines = openPrompt(node.id, historyPath);
+  const say = (text: string): void => {
+    if (text !== "") process.stdout.write(`${text}\n`);
+    lines.prompt(true);
+  };
   lines.on("SIGINT", () => lines.close());
   lines.prompt();
   for await (const line of lines) {
     const words = line.trim();
-    if (words === "exit") break;
-    if (words !== "") {
-      appendFileSync(historyPath, `${words}\n`);
-      say(await carryOut(node, words).catch((error: Error) => error.message));
-    }
-    lines.prompt();
+    if (words === "exit") return lines.close();
+    if (words !== "") appendFileSync(historyPath, `${words}\n`);
+    say(words && (await carryOut(node, words, say).catch((error: Error) => error.message)));
   }
-  lines.close();
+  process.stdout.write("\n");
 }
 
-async function carryOut(node: Node, words: string): Promise<string> {
+/** Carries a line out, and gives what is to be said of it; what comes of it later is said then. */
+async function carryOut(node: Node, words: string, later: (text: string) => void): Promise<string> {
   const [, name, first = "", rest = ""] = /^(\S+)(?:\s+(\S+)(?:\s+(.+))?)?$/.exec(words) ?? [];
   if (name === "put" && rest !== "") {
     await node.write({ type: "put", key: first, value: rest });
@@ -47,8 +49,8 @@ async function carryOut(node: Node, words: string): Promise<string> {
   if (name === "add" && /^[1-9]\d*$/.test(rest)) {
     // It may be started after this; it votes once it has come and caught up.
     node.members.add({ id: rest, address: first }).then(
-      () => say(`${rest} is a voter now`),
-      (error: Error) => say(error.message),
+      () => later(`\n${rest} is a voter now`),
+      (error: Error) => later(`\n${error.message}`),
     );
     return `${rest} is being added: start it with --nodeid ${rest} --addr ${first} --join`;
   }
@@ -76,12 +78,9 @@ function openPrompt(id: string, historyPath: string): Interface {
     input: process.stdin,
     output: process.stdout,
     prompt: `${id}> `,
-    // The newest first.
-    history: before.split("\n").toReversed().slice(0, HISTORY_LINES),
+    // The newest first, each once.
+    history: [...new Set(before.split("\n").toReversed())].slice(0, HISTORY_LINES),
     historySize: HISTORY_LINES,
+    removeHistoryDuplicates: true,
   });
-}
-
-function say(text: string): void {
-  if (text !== "") process.stdout.write(`${text}\n`);
 }
