@@ -37,7 +37,7 @@ test("at a terminal arrow up brings back what was typed; exit, Ctrl-D and Ctrl-C
   prompts.start(line("2"));
   await prompts.ready("2");
   // Each line once, the newest first.
-  prompts.press("2", `${UP}`);
+  prompts.press("2", UP);
   await prompts.prints("2", "get greeting");
   prompts.press("2", UP);
   await prompts.prints("2", "get nothing");
