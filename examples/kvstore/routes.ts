@@ -4,16 +4,18 @@
  */
 import { createServer } from "node:http";
 import type { Server } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
 import { ERROR_CODES, QuorateError } from "quorate";
-import type { MembershipStatus, MemberOptions, Replica, WantedMember } from "quorate";
+import type { Replica, WantedMember } from "quorate";
 import { get, put } from "./kv-store.ts";
 import type { Get, KVStore, Put } from "./kv-store.ts";
 import { statusPage } from "./status-page.ts";
 import type { Format } from "./status-page.ts";
 
-/** A change that stands in the log is waited for so long; who is not up by then comes later. */
-const PATIENCE_MS = 2_000;
+/**
+ * Who comes may not be started yet, so it is enough that a change stands in the log: whoever leads
+ * completes it when they come, or takes it back after 5 minutes.
+ */
+const BEGUN = { until: "begun" } as const;
 
 /** What is shown: text, or a page as JSON. */
 type Body = string | Record<string, unknown>;
@@ -53,7 +55,7 @@ function routesOf(node: Replica<Put, Get>, machine: KVStore): Record<string, Han
     return statusPage(node.status(), machine.last, formatOf(query.get("format") ?? "b"));
   };
   const add: Handler = async ([address = ""]) => {
-    await begun(node, [address], (options) => node.members.add({ address }, options));
+    await node.members.add({ address }, BEGUN);
     return "true";
   };
   const remove: Handler = async ([id = ""]) => {
@@ -71,8 +73,7 @@ function routesOf(node: Replica<Put, Get>, machine: KVStore): Record<string, Han
     "GET /get 1": async (args) => read(args, new URLSearchParams("local=true")),
     "GET /changecluster 1": async ([list = ""]) => {
       const members = list.split(",").map(memberAt);
-      const ids = members.map(({ id }) => id);
-      await begun(node, ids, (options) => node.members.set(members, options));
+      await node.members.set(members, BEGUN);
       return "ClusterMembershipChange ok";
     },
   };
@@ -80,26 +81,6 @@ function routesOf(node: Replica<Put, Get>, machine: KVStore): Record<string, Han
 
 function memberAt(address: string): WantedMember {
   return { id: address, address, role: "voter" };
-}
-
-/**
- * Makes a change. Where it has to wait for members that are not started yet, it is enough that it
- * stands in the log: whoever leads completes it when they come, or takes it back after 5 minutes.
- */
-async function begun(
-  node: Replica<Put, Get>,
-  voters: readonly string[],
-  change: (options: MemberOptions) => Promise<MembershipStatus>,
-): Promise<void> {
-  let stop = (): void => {};
-  const isBegun = new Promise<void>((resolve) => {
-    stop = node.on("configuration-committed", ({ configuration: { pending } }) => {
-      if (voters.every((id) => pending?.voters.includes(id))) resolve();
-    });
-  });
-  const isDone = change({});
-  const patience = isBegun.then(() => sleep(PATIENCE_MS, undefined, { ref: false }));
-  await Promise.race([isDone, patience]).finally(stop);
 }
 
 function formatOf(text: string): Format {

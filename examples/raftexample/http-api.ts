@@ -49,29 +49,18 @@ async function answer(
       if (value === undefined) return { status: 404, body: "Failed to GET\n" };
       return { status: 200, body: Buffer.from(value, "latin1") };
     }
-    case "POST":
-      await add(node, idOf(key), addressOf((await bodyOf(request)).toString("utf8")));
+    case "POST": {
+      const member = { id: idOf(key), address: addressOf(`${await bodyOf(request)}`) };
+      // It may not be started yet, so it is enough that this stands in the log.
+      await node.members.add(member, { until: "begun" });
       return { status: 204 };
+    }
     case "DELETE":
       await node.members.remove(idOf(key));
       return { status: 204 };
     default:
       return { status: 405, body: "Method not allowed\n" };
   }
-}
-
-/**
- * Adds a member that may not be started yet: so it is enough that this stands in the log. It votes
- * once it has come and caught up, or is taken out again after five minutes.
- */
-async function add(node: Node, id: string, address: string): Promise<void> {
-  let stop = (): void => {};
-  const isBegun = new Promise<void>((resolve) => {
-    stop = node.on("configuration-committed", ({ configuration }) => {
-      if (configuration.members.some((member) => member.id === id)) resolve();
-    });
-  });
-  await Promise.race([isBegun, node.members.add({ id, address })]).finally(stop);
 }
 
 function idOf(key: string): string {

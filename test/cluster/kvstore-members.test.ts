@@ -62,6 +62,28 @@ test("10: with one of three down the others write and read", async (context) => 
   expect([await leader.get("key1"), await other.get("key1")]).toEqual(["value1", "value1"]);
 });
 
+test("a follower takes who comes and who goes; what is not there is a 404", async (context) => {
+  const cluster = await KvCluster.start(context, 2);
+  const leader = await cluster.leader();
+  const [follower] = cluster.others(leader) as [KvMember];
+  const third = await cluster.place();
+  expect(await follower.call("POST", `/members/${third.address}`)).toEqual([200, "true"]);
+  // By the names of CKite's properties.
+  third.start(`-Dckite.members.0=${follower.address}`, "-Dckite.append-entries.period=50");
+  await cluster.agree(cluster.members);
+  expect(await follower.call("DELETE", `/members/${third.address}`)).toEqual([200, "true"]);
+  expect(await third.child.ended).toEqual({ code: 0, signal: null });
+  expect(await follower.call("DELETE", `/members/${third.address}`)).toEqual([
+    404,
+    expect.stringContaining("MEMBER_UNKNOWN"),
+  ]);
+  for (const path of ["/", "/kv", "/kv/", "/kv/a/b/c", "/put/a", "/members"]) {
+    expect([path, (await follower.call("GET", path))[0]]).toEqual([path, 404]);
+  }
+  expect((await follower.call("GET", "/kv/%ff"))[0]).toBe(400);
+  expect((await follower.call("GET", "/status?format=d"))[0]).toBe(400);
+});
+
 test("the early service: one request takes a member out and one in that is not started", async (context) => {
   const cluster = await KvCluster.start(context, 2);
   const leader = await cluster.leader();

@@ -85,6 +85,35 @@ test("no 204 without a majority, unless it is asked for; bytes come back as they
   expect((await get(first, "/my-key?local=true")).status).toBe(404);
 });
 
+test("any member adds and removes; a directory that was removed does not come back", async (context) => {
+  const { example, ports } = await place(context);
+  const cluster = example.start("./cluster start");
+  await serves(cluster, 3);
+  const [leader] = [/serving: (\d) leads/.exec(cluster.output)!].map((found) => Number(found[1]));
+  const [asked, leaves] = [1, 2, 3].filter((id) => id !== leader) as [number, number];
+  const at = (id: number): number => ports.http[id - 1]!;
+  expect((await put(at(leader!), "/my-key", "foo")).status).toBe(204);
+  const peer = example.here("http://127.0.0.1:42379");
+  const add = { port: at(asked), method: "POST", path: "/4", body: peer } as const;
+  expect(await askForReply(add)).toMatchObject({ status: 204, body: "" });
+  const list = "http://127.0.0.1:12379,http://127.0.0.1:22379,http://127.0.0.1:32379";
+  const joining = `--id 4 --cluster ${list},http://127.0.0.1:42379 --port 42380 --join`;
+  const fourth = example.start(`./raftexample ${joining}`);
+  await fourth.says(/\bserving\b/, WAIT_MS);
+  expect(await get(at(4), "/my-key")).toMatchObject({ status: 200, body: "foo" });
+  await fourth.says(/members: 1, 2, 3, 4$/m, WAIT_MS);
+  expect((await askForReply(add)).status).toBe(409);
+
+  const remove = { port: at(asked), method: "DELETE", path: `/${leaves}` } as const;
+  expect((await askForReply(remove)).status).toBe(204);
+  const ends = new RegExp(`^raftexample${leaves} \\| has ended with 0$`, "gm");
+  await cluster.says(ends, WAIT_MS);
+  expect(await example.run(`./cluster run start raftexample${leaves}`)).toMatch(/is stopped$/);
+  expect(cluster.output.match(ends)?.length).toBe(2);
+  expect(await example.run(`./cluster run restart raftexample${asked}`)).toMatch(/runs, pid/);
+  expect(await get(at(asked), "/my-key")).toMatchObject({ status: 200, body: "foo" });
+});
+
 async function place(
   context: TestContext,
 ): Promise<{ readonly example: Example; readonly ports: { readonly http: readonly number[] } }> {

@@ -1,12 +1,12 @@
 /**
  * `kill -9` at a chosen step of what a member does with its files, from inside its own process: a
- * module that is loaded before anything else sees each call that opens, reads, writes, syncs, renames or
- * removes, and ends the process at the one that was asked for. No test could send the signal in
- * time from outside.
+ * module that is loaded before anything else sees each call that opens, reads, writes, syncs,
+ * renames or removes, and ends the process at the one that was asked for. No test could send the
+ * signal in time from outside.
  *
- * A step is told as `before rename /path/of/CURRENT`: just before the call is made, or `after`: once
- * it has succeeded and before anybody knows. LMDB writes by itself; a delay behind a step
- * ends the process in the midst of that.
+ * A step is told as `before rename /path/of/CURRENT`: just before the call is made, or `after`:
+ * once it has succeeded and before anybody knows. LMDB writes by itself; what is read for it, or a
+ * delay behind a step, ends the process in the midst of that.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

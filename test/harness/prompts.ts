@@ -44,7 +44,7 @@ export class Prompts {
 
   /** Starts a member with a pipe for its prompt, which stays open. */
   start(line: string): void {
-    const id = /nodeid (\d)/.exec(line)![1]!;
+    const id = /(?:node|replica)id (\d)/.exec(line)![1]!;
     const pipe = `prompt-${id}-${Math.random()}`;
     execFileSync("mkfifo", [pipe], { cwd: this.example.folder });
     const command = this.#isTerminal ? `script -qfec '${line}' /dev/null` : line;

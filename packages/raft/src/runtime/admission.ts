@@ -183,6 +183,10 @@ function short(digest: string): string {
   return digest.slice(0, 12);
 }
 
-function refuse(code: Exclude<keyof typeof RefusalCode, "removed">, reason: string): Admission {
+/** A refusal, but for that of a removed member. */
+export function refuse(
+  code: Exclude<keyof typeof RefusalCode, "removed">,
+  reason: string,
+): Admission {
   return { accept: false, code: RefusalCode[code], reason };
 }

@@ -25,6 +25,7 @@ describe("a machine that throws in apply", () => {
       // Nothing behind the entry was applied, and nothing is answered any more.
       expect(machine.total).toBe(6);
       expect(node.status().failure?.message).toMatch(/threw while applying entry \d+: boom/);
+      expect(await node.ended).toBe(node.status().failure);
       expect(await errorOf(node.write(add()))).toMatchObject({
         code: "REPLICA_FAILED",
         outcome: "not-done",

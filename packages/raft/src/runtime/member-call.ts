@@ -11,12 +11,15 @@ export interface MemberWish {
   readonly planOnly: boolean;
   /** Only where this configuration is in force. */
   readonly expectedVersion: number | undefined;
+  /** It is enough that the change stands in the log. */
+  readonly endsBegun: boolean;
 }
 
 /** See memberships.ts for its life. */
 export class MemberCall extends Call {
   readonly change: RequestedChange;
   readonly planOnly: boolean;
+  readonly endsBegun: boolean;
   /** Unique among all callers that there ever were; 0 until it is asked for the first time. */
   token = 0;
   /** The caller does not insist on a configuration. */
@@ -37,6 +40,7 @@ export class MemberCall extends Call {
     super(calls, start);
     this.change = wish.change;
     this.planOnly = wish.planOnly;
+    this.endsBegun = wish.endsBegun;
     this.expectedIndex = wish.expectedVersion;
     this.isFree = wish.expectedVersion === undefined;
     calls.members.add(this);

@@ -23,6 +23,12 @@ export function checkVersion(version: number | undefined): void {
   }
 }
 
+/** When a change resolves; throws OPTION_INVALID. */
+export function checkUntil(until: unknown): void {
+  if (until === undefined || until === "begun" || until === "done") return;
+  throw invalid(`until must be "begun" or "done", not ${String(until)}`);
+}
+
 /** A member id; throws OPTION_INVALID. */
 export function checkMemberId(id: MemberId): MemberId {
   if (!isMemberId(id)) {

@@ -57,6 +57,30 @@ describe("changes", () => {
     await world.close([...all, four]);
   });
 
+  test("a caller may go as soon as the change stands in the log, also one of another member", async () => {
+    const world = new World();
+    const { leader, followers, all } = await world.served(3);
+    const asked = followers[0]!.node;
+    const status = await world.until(asked.members.add(n4, { until: "begun", timeoutMs: 60_000 }));
+    expect(status).toMatchObject({ change: { phase: "catching-up", waitsFor: ["n4"] } });
+    // It goes on by itself: when the member comes ...
+    const four = await world.open("n4", { wait: true });
+    await world.when(() => voters(leader) === "n1 n2 n3 n4", "n4 votes");
+    // ... or ends, where it does not.
+    const n5 = { id: "n5", address: "n5:9095" };
+    await world.until(asked.members.add(n5, { until: "begun", timeoutMs: 2_000 }));
+    await world.when(() => asked.members.list().change === undefined, "it is taken back");
+    expect(voters(leader)).toBe("n1 n2 n3 n4");
+    expect(await world.until(errorOf(asked.members.add(n4, { until: "begun" })))).toMatchObject({
+      code: "MEMBER_EXISTS",
+    });
+    const until = "soon" as "done";
+    expect(await world.until(errorOf(asked.members.add(n5, { until })))).toMatchObject({
+      code: "OPTION_INVALID",
+    });
+    await world.close([...all, four]);
+  });
+
   test("learners come, are promoted, demoted and go", async () => {
     const world = new World();
     const { leader, followers, everybody } = await withNewcomer(world);

@@ -16,6 +16,7 @@ import {
   checkCount,
   checkMember,
   checkMemberId,
+  checkUntil,
   checkVersion,
   catchUpOf,
 } from "./member-options.ts";
@@ -51,6 +52,12 @@ export interface MemberOptions {
   readonly signal?: AbortSignal;
   /** Only where the configuration of this version is in force: compare and set. */
   readonly expectedVersion?: number;
+  /**
+   * When the call resolves. `done`, the default: once the change is. `begun`: once it stands in the
+   * log, committed. Then whoever leads completes it when its new voters have come and caught up, or
+   * takes it back after `timeoutMs`; `list` shows how far it is.
+   */
+  readonly until?: "begun" | "done";
 }
 
 /** How a member is replaced. */
@@ -129,6 +136,8 @@ export interface Members {
    * @example
    * ```ts
    * await node.members.add({ id: "n4", address: "10.0.0.4:9091" }, { timeoutMs: 60_000 });
+   * // It is started later: enough that this stands in the log.
+   * await node.members.add({ address: "10.0.0.5:9091" }, { until: "begun" });
    * ```
    */
   add(member: NewMember, options?: MemberOptions): Promise<MembershipStatus>;
@@ -252,6 +261,7 @@ export class MembersHandle implements Members {
 
   async #change(wish: PlannedMembers, options: MemberOptions): Promise<MembershipStatus> {
     checkVersion(options.expectedVersion);
+    checkUntil(options.until);
     const change = requestOf(wish, catchUpOf(options.timeoutMs));
     await this.#calls.change(change, options, "timeoutMs" in change);
     return this.list();

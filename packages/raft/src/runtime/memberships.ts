@@ -228,7 +228,7 @@ export class Memberships {
       call.reject(new QuorateError("MEMBERSHIP_TIMEOUT", text));
     } else if (undone === "cancelled") {
       call.reject(new QuorateError("ABORTED", "the change was cancelled and taken back"));
-    } else if (!isChanging(configuration) || this.#isLeaving(configuration)) {
+    } else if (call.endsBegun || !isChanging(configuration) || this.#isLeaving(configuration)) {
       call.resolve(this.#committed);
     }
   }

@@ -41,7 +41,7 @@ import type {
 import { fromHex } from "../util/bytes.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import { Acquaintances } from "./acquaintances.ts";
-import { judge, names } from "./admission.ts";
+import { judge, names, refuse } from "./admission.ts";
 import type { Admission, SelfView } from "./admission.ts";
 import { askBeforeBootstrap, bootstrapIdentity } from "./bootstrap.ts";
 import type { ContactAnswers } from "./bootstrap.ts";
@@ -208,11 +208,11 @@ export class Peering implements Newcomers {
   }
 
   judge(remote: Hello, dialed: MemberId | undefined, target?: MemberId): Verdict {
-    if (!this.#ready || this.#isCondemned) {
-      const reason = this.#ready ? "this member stops" : "this member is starting";
-      return { accept: false, code: RefusalCode.overloaded, reason };
-    }
+    if (!this.#ready) return refuse("overloaded", "this member is starting");
     const admission = this.#admit(remote, dialed);
+    // Who may not talk to us hears why, to the end.
+    if (this.#isCondemned)
+      return admission.accept ? refuse("overloaded", "this member stops") : admission;
     // Somebody who was unformed when we dialed and is formed now takes part in no decision of ours.
     if (remote.clusterId !== NO_CLUSTER) this.#formation?.disconnected(remote.id);
     if (admission.accept) {
@@ -394,8 +394,7 @@ export class Peering implements Newcomers {
     const admission = judge(self, remote, dialed);
     if (!admission.accept || admission.as === "member" || dialed !== undefined) return admission;
     if (this.#known.hasRoomFor(remote.id)) return admission;
-    const reason = "too many ask to become members at once";
-    return { accept: false, code: RefusalCode.overloaded, reason };
+    return refuse("overloaded", "too many ask to become members at once");
   }
 
   /** Somebody has connected to us and may stay. */
@@ -452,9 +451,9 @@ export class Peering implements Newcomers {
     if (!this.isFormed || !isAlone || formerClusters.includes(remote.clusterId)) return;
     const reason =
       `${id} was begun as a new cluster (${clusterId}), but ${remote.id} of cluster ` +
-      `${remote.clusterId} knows a member ${id} at this address: the directory of that one was ` +
-      `lost, perhaps. It must be replaced there (members replace ${id}) and started with --join; ` +
-      `if a new cluster is really meant, it needs another id or address`;
+      `${remote.clusterId} knows a member ${id} at this address: its directory was lost, perhaps. ` +
+      `It must be replaced there (members replace ${id}) and started with --join; if a new ` +
+      `cluster is really meant, it needs another id or address`;
     this.condemned(new QuorateError("CLUSTER_EXISTS", reason), reason);
   }
 

@@ -41,6 +41,7 @@ describe("a removed member", () => {
     const { state, failure } = gone.node.status();
     expect({ state, code: failure?.code }).toEqual({ state: "removed", code: "REMOVED" });
     const { node } = gone;
+    expect(await node.ended).toMatchObject({ code: "REMOVED", message: failure?.message });
     for (const call of [() => node.write(add(1)), () => node.read(total), () => node.leader()]) {
       const error = await world.until(errorOf(call()));
       expect(error).toMatchObject({ code: "REMOVED", outcome: "not-done" });

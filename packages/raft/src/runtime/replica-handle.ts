@@ -54,12 +54,14 @@ const KEEP_ENDS = (resolve: Resolve, reject: Reject): void => {
 export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
   readonly leadership: Leadership;
   readonly members: Members;
+  readonly ended: Promise<QuorateError | undefined>;
   readonly #engine: Engine;
   readonly #codec: Codec<Command>;
 
   constructor(engine: Engine, codec: Codec<Command>) {
     this.#engine = engine;
     this.#codec = codec;
+    this.ended = endOf(engine);
     this.leadership = new LeadershipHandle(engine, (target, options) =>
       this.#transfer(target, options),
     );
@@ -188,20 +190,22 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
       const { electionTimeoutMs } = this.#engine.options;
       const patienceMs = "timeoutMs" in change ? change.timeoutMs + 10 * electionTimeoutMs : 0;
       const timeoutMs = isPatient ? Math.min(patienceMs, TIMEOUT_MAX_MS) : options.timeoutMs;
-      const { signal, expectedVersion } = options;
+      const { signal, expectedVersion, until } = options;
       const callOptions: CallOptions = {
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
         ...(signal === undefined ? {} : { signal }),
       };
       const start = this.#wishStart(callOptions, () => resolve(), reject);
-      this.#addMemberCall(start, { change, planOnly: false, expectedVersion });
+      const endsBegun = until === "begun";
+      this.#addMemberCall(start, { change, planOnly: false, expectedVersion, endsBegun });
     });
   }
 
   #planMembers(change: RequestedChange, options: CallOptions): Promise<MembersPlan> {
     return new Promise((resolve, reject: Reject) => {
       const start = this.#wishStart(options, resolve as Resolve, reject);
-      this.#addMemberCall(start, { change, planOnly: true, expectedVersion: undefined });
+      const plan = { change, planOnly: true, expectedVersion: undefined, endsBegun: false };
+      this.#addMemberCall(start, plan);
     });
   }
 
@@ -266,4 +270,15 @@ export class ReplicaHandle<Command, Query> implements Replica<Command, Query> {
     START.reject = reject;
     return START;
   }
+}
+
+/** It may have ended already: then there is no event any more. */
+function endOf({ observers, group }: Engine): Promise<QuorateError | undefined> {
+  return new Promise((resolve) => {
+    const { failure } = group;
+    if (failure !== undefined) resolve(failure);
+    observers.on("failed", ({ error }) => resolve(error));
+    observers.on("removed", ({ reason }) => resolve(new QuorateError("REMOVED", reason)));
+    observers.on("closed", () => resolve(undefined));
+  });
 }

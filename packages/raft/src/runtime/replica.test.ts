@@ -81,6 +81,7 @@ describe("a cluster of three", () => {
     const again = await world.cluster(3);
     expect(await world.until(again[1]!.node.read(total))).toBe(30);
     await world.close(again);
+    for (const { node } of again) expect(await node.ended).toBeUndefined();
   });
 });
 

@@ -506,6 +506,19 @@ export interface Replica<Command, Query> extends AsyncDisposable {
    */
   changes(options?: ChangesOptions): AsyncIterable<Change<Command>>;
 
+  /**
+   * Resolves when this replica has ended, by whatever: with undefined after {@link close}, else
+   * with the error, which is REMOVED where it was taken out of the cluster. Never rejects. Close it
+   * then all the same: that lets go of the rest.
+   *
+   * @example
+   * ```ts
+   * process.once("SIGTERM", () => void node.close());
+   * const failure = await node.ended;
+   * ```
+   */
+  readonly ended: Promise<QuorateError | undefined>;
+
   /** Waits until a leader is known, and names it. */
   leader(options?: CallOptions): Promise<MemberId>;
 

@@ -163,11 +163,18 @@ class ReplicaFace<Command, Query> implements Replica<Command, Query> {
   readonly #parts: TestMemberParts;
   readonly leadership: Leadership;
   readonly members: Members;
+  /** Also where its process was ended: whoever waits is not part of that process. */
+  readonly ended: Promise<QuorateError | undefined>;
+  #end: () => void = () => {};
   readonly #waiting: Set<Abandon> = new Set();
 
   constructor(parts: TestMemberParts, inner: Replica<NumberedCommand<unknown>, unknown>) {
     this.#parts = parts;
     this.inner = inner;
+    this.ended = new Promise((resolve) => {
+      this.#end = () => resolve(undefined);
+      void inner.ended.then(resolve);
+    });
     this.leadership = {
       transfer: (target, options) =>
         this.#call("CLOSED", () => inner.leadership.transfer(target, options)),
@@ -259,6 +266,7 @@ class ReplicaFace<Command, Query> implements Replica<Command, Query> {
   }
 
   died(): void {
+    this.#end();
     for (const abandon of this.#waiting) abandon();
     this.#waiting.clear();
   }
