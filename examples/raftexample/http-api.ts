@@ -50,7 +50,7 @@ async function answer(
       return { status: 200, body: Buffer.from(value, "latin1") };
     }
     case "POST": {
-      const member = { id: idOf(key), address: addressOf(`${await bodyOf(request)}`) };
+      const member = { id: idOf(key), address: addressOf((await bodyOf(request)).toString()) };
       // It may not be started yet, so it is enough that this stands in the log.
       await node.members.add(member, { until: "begun" });
       return { status: 204 };

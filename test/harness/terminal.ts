@@ -1,4 +1,4 @@
-/** A terminal for a command, which `script` of util-linux makes: `script -qfec 'command' /dev/null`. */
+/** A terminal for a command, made by `script` of util-linux: `script -qfec 'command' /dev/null`. */
 import { execFileSync } from "node:child_process";
 
 /** Why a test without one is skipped. */

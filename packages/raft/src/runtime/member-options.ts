@@ -24,9 +24,9 @@ export function checkVersion(version: number | undefined): void {
 }
 
 /** When a change resolves; throws OPTION_INVALID. */
-export function checkUntil(until: unknown): void {
+export function checkUntil(until: string | undefined): void {
   if (until === undefined || until === "begun" || until === "done") return;
-  throw invalid(`until must be "begun" or "done", not ${String(until)}`);
+  throw invalid(`until must be "begun" or "done", not "${until}"`);
 }
 
 /** A member id; throws OPTION_INVALID. */
