@@ -7,13 +7,20 @@ import { failoverJson, failoverMarkdown, failoverTable } from "./failover-report
 import { measureFailover } from "./failover.ts";
 import { parseOptions, USAGE, UsageError } from "./options.ts";
 import type { BenchOptions } from "./options.ts";
+import {
+  failoverPicture,
+  replicationPicture,
+  serverPicture,
+  simulatorPicture,
+  storePicture,
+} from "./pictures.ts";
 import { Progress } from "./progress.ts";
 import { measureReplication } from "./replication.ts";
 import { jsonResult, markdown, rowsOf, terminalTable } from "./report.ts";
 import { onRealDisk, saveResults } from "./results.ts";
 import { parseServerOptions } from "./server-options.ts";
 import type { ServerOptions } from "./server-options.ts";
-import { serverJson, serverMarkdown, serverTable } from "./server-report.ts";
+import { serverJson, serverMarkdown, serverRows, serverTable } from "./server-report.ts";
 import { measureServers } from "./server.ts";
 import { simulatorJson, simulatorMarkdown, simulatorTable } from "./simulator-report.ts";
 import { measureSimulator, parseSimulatorOptions } from "./simulator.ts";
@@ -50,7 +57,8 @@ async function run(given: BenchOptions): Promise<void> {
   const json = jsonResult(rows, series, environment, options);
   const title = options.systems.includes("quorate") ? "Replication" : "The floor";
   const text = markdown(title, series, environment, options);
-  saveResults(options.name, { markdown: text, json });
+  const svg = replicationPicture(title, rows, environment);
+  saveResults(options.name, { markdown: text, json, svg });
   process.stdout.write(options.json ? json : `${terminalTable(rows)}\n`);
 }
 
@@ -60,7 +68,9 @@ async function runServer(given: ServerOptions): Promise<void> {
   const found = await measureServers(options, new Progress(process.stderr));
   const json = serverJson(found, environment, options);
   const markdown = serverMarkdown(found, environment, options);
-  saveResults(options.name, { markdown, json });
+  const title = options.what === "server" ? "Server" : "Peers";
+  const svg = serverPicture(title, serverRows(found.series), environment);
+  saveResults(options.name, { markdown, json, svg });
   process.stdout.write(options.json ? json : `${serverTable(found, options)}\n`);
 }
 
@@ -70,7 +80,8 @@ async function runFailover(given: FailoverOptions): Promise<void> {
   const found = await measureFailover(options, new Progress(process.stderr));
   const json = failoverJson(found, environment, options);
   const markdown = failoverMarkdown(found, environment, options);
-  saveResults(options.name, { markdown, json });
+  const svg = failoverPicture(found, options, environment);
+  saveResults(options.name, { markdown, json, svg });
   process.stdout.write(options.json ? json : `${failoverTable(found, options)}\n`);
 }
 
@@ -79,7 +90,8 @@ async function runSimulator(options: SimulatorOptions): Promise<void> {
   const machine = describeMachine();
   const json = simulatorJson(rounds, machine, options);
   const markdown = simulatorMarkdown(rounds, machine, options);
-  saveResults(options.name, { markdown, json });
+  const svg = simulatorPicture(rounds, machine);
+  saveResults(options.name, { markdown, json, svg });
   process.stdout.write(options.json ? json : `${simulatorTable(rounds)}\n`);
 }
 
@@ -88,7 +100,8 @@ async function runStore(options: StoreOptions): Promise<void> {
   const machine = describeMachine();
   const json = storeJson(rounds, machine, options);
   const markdown = storeMarkdown(rounds, machine, options);
-  saveResults(options.name, { markdown, json });
+  const svg = storePicture(rounds, machine);
+  saveResults(options.name, { markdown, json, svg });
   process.stdout.write(options.json ? json : `${storeTable(rounds)}\n`);
 }
 

@@ -8,7 +8,7 @@ export interface BenchOptions {
   readonly systems: readonly SystemName[];
   readonly directory: string;
   readonly outstanding: readonly number[];
-  readonly valueBytes: number;
+  readonly valueBytes: readonly number[];
   readonly runs: number;
   readonly warmUpMs: number;
   readonly windowMs: number;
@@ -42,7 +42,7 @@ Options of check (and --dir, --json, --allow-memory)
 Options of replication and floor
   --dir DIR            where the data goes, on a real file system (default: the system's temp)
   --outstanding LIST   writes kept outstanding (default: 1,64,1024)
-  --value BYTES        size of a value (default: 256)
+  --value LIST         sizes of a value (default: 256)
   --runs N             interleaved runs of each (default: 5)
   --warm-up SECONDS    before each window (default: 2)
   --seconds SECONDS    length of each window (default: 3)
@@ -101,8 +101,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   return {
     systems: what === "floor" ? ["floor"] : withFloor ? ["floor", "quorate"] : ["quorate"],
     directory: values.dir,
-    outstanding: values.outstanding.split(",").map((text) => wholeNumber("outstanding", text)),
-    valueBytes: wholeNumber("value", values.value),
+    outstanding: wholeNumbers("outstanding", values.outstanding),
+    valueBytes: wholeNumbers("value", values.value),
     runs: wholeNumber("runs", values.runs),
     warmUpMs: seconds("warm-up", values["warm-up"]),
     windowMs: seconds("seconds", values.seconds),
@@ -144,6 +144,10 @@ export function wholeNumber(name: string, text: string): number {
     throw new UsageError(`--${name} wants whole numbers of 1 or more, not "${text}"`);
   }
   return value;
+}
+
+export function wholeNumbers(name: string, text: string): readonly number[] {
+  return text.split(",").map((one) => wholeNumber(name, one));
 }
 
 /** Seconds of the command line, in ms. */

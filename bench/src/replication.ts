@@ -16,6 +16,7 @@ const FIRST_WARM_UP_MS = 4_000;
 /** All windows of one system at one load, in the order they were measured. */
 export interface Series {
   readonly system: SystemName;
+  readonly valueBytes: number;
   readonly outstanding: number;
   readonly windows: Window[];
 }
@@ -24,8 +25,10 @@ export async function measureReplication(
   options: BenchOptions,
   progress: Progress,
 ): Promise<readonly Series[]> {
-  const series = options.outstanding.flatMap((outstanding) =>
-    options.systems.map((system): Series => ({ system, outstanding, windows: [] })),
+  const series = options.valueBytes.flatMap((valueBytes) =>
+    options.outstanding.flatMap((outstanding) =>
+      options.systems.map((system): Series => ({ system, valueBytes, outstanding, windows: [] })),
+    ),
   );
   progress.begin(options.runs * series.length);
   for (let run = 0; run < options.runs; run++) {
@@ -52,10 +55,13 @@ async function measureRound(
     try {
       const most = Math.max(...options.outstanding);
       progress.note(`${series[0]!.system}, warming up`);
-      await cluster.warmUp({ ...options, outstanding: most }, FIRST_WARM_UP_MS);
+      const [valueBytes] = options.valueBytes;
+      const first = { ...options, valueBytes: valueBytes!, outstanding: most };
+      await cluster.warmUp(first, FIRST_WARM_UP_MS);
       for (const one of series) {
-        progress.step(`${one.system}, ${one.outstanding} outstanding`);
-        one.windows.push(await cluster.measure({ ...options, outstanding: one.outstanding }));
+        const { outstanding, valueBytes } = one;
+        progress.step(`${one.system}, ${valueBytes} B, ${outstanding} outstanding`);
+        one.windows.push(await cluster.measure({ ...options, outstanding, valueBytes }));
       }
     } finally {
       await cluster.end();

@@ -9,6 +9,7 @@ import type { Spread } from "./statistics.ts";
 /** The result of one system at one load: medians over the runs, with lowest and highest. */
 export interface Row {
   readonly system: string;
+  readonly valueBytes: number;
   readonly outstanding: number;
   readonly entriesPerSecond: Spread;
   readonly p50Ms: Spread;
@@ -28,6 +29,7 @@ export function rowsOf(all: readonly Series[]): readonly Row[] {
     const perWrite = series.windows.flatMap((window) => window.entriesPerWrite ?? []);
     return {
       system: series.system,
+      valueBytes: series.valueBytes,
       outstanding: series.outstanding,
       entriesPerSecond: of((w) => w.entriesPerSecond),
       p50Ms: of((w) => w.p50Ms),
@@ -44,6 +46,7 @@ export function rowsOf(all: readonly Series[]): readonly Row[] {
 
 const HEADS = [
   "system",
+  "bytes",
   "outstanding",
   "entries/s",
   "p50 ms",
@@ -59,6 +62,7 @@ const HEADS = [
 function cellsOf(row: Row): readonly string[] {
   return [
     row.system,
+    String(row.valueBytes),
     String(row.outstanding),
     withSpread(row.entriesPerSecond),
     withSpread(row.p50Ms),
@@ -104,7 +108,7 @@ export function markdown(
     ...table.map((line) => `| ${line.join(" | ")} |`),
     "",
     `Medians of ${options.runs} interleaved runs (lowest–highest), ${options.windowMs / 1000} s each ` +
-      `after ${options.warmUpMs / 1000} s of warm-up, on members warmed up by the highest load before; values of ${options.valueBytes} bytes; three ` +
+      `after ${options.warmUpMs / 1000} s of warm-up, on members warmed up by the highest load before; three ` +
       "processes on one machine. CPU is user and system time of the whole process per entry.",
     "",
     othersLine(series.flatMap((one) => one.windows.flatMap((w) => w.othersShare ?? []))),
@@ -143,7 +147,7 @@ function commandOf(options: BenchOptions): string {
   return [
     `npm run bench -- ${what}`,
     `--outstanding ${options.outstanding.join(",")}`,
-    `--value ${options.valueBytes}`,
+    `--value ${options.valueBytes.join(",")}`,
     `--runs ${options.runs}`,
     `--warm-up ${options.warmUpMs / 1000}`,
     `--seconds ${options.windowMs / 1000}`,
@@ -153,7 +157,10 @@ function commandOf(options: BenchOptions): string {
 
 function ofFloor(series: Series, all: readonly Series[]): Spread | undefined {
   const floor = all.find(
-    (other) => other.system === "floor" && other.outstanding === series.outstanding,
+    (other) =>
+      other.system === "floor" &&
+      other.valueBytes === series.valueBytes &&
+      other.outstanding === series.outstanding,
   );
   if (floor === undefined || series.system === "floor") return undefined;
   return spreadOf(
