@@ -7,7 +7,8 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { etcdKv } from "./etcd-kv.ts";
-import type { KvCommandLine, KvMemberSpec, KvSystem } from "./kv-system.ts";
+import { NOT_INSTALLED } from "./kv-system.ts";
+import type { FoundProgram, KvCommandLine, KvMemberSpec, KvSystem } from "./kv-system.ts";
 
 const { resolve } = createRequire(import.meta.url);
 
@@ -16,12 +17,13 @@ export const antietcdKv: KvSystem = {
   name: "antietcd",
   operations: ["put", "get-local"],
 
-  version(): string | undefined {
+  find(): FoundProgram {
     try {
       const manifest = readFileSync(resolve("antietcd/package.json"), "utf8");
-      return (JSON.parse(manifest) as { version: string }).version;
+      const { version } = JSON.parse(manifest) as { version: string };
+      return { version };
     } catch {
-      return undefined;
+      return NOT_INSTALLED;
     }
   },
 

@@ -1,6 +1,8 @@
 /** Three members of one system, from start to measured window to end. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { machineTime, shareOfOthers } from "./machine-load.ts";
+import { memberProgram } from "./library-systems.ts";
+import type { LoopDelay } from "./loop-delay.ts";
 import { freePorts } from "./ports.ts";
 import { RemoteMember } from "./remote-member.ts";
 import type { MemberSample, MemberSetup, SystemName } from "./protocol.ts";
@@ -18,6 +20,8 @@ export interface Window {
   readonly cpuFollowersUs: readonly number[];
   readonly entriesPerWrite: number | undefined;
   readonly leaderRssBytes: number;
+  /** Of the event loops, the leader first; undefined where a system has none. */
+  readonly loopDelays: readonly (LoopDelay | undefined)[];
   /** The share of the machine that went elsewhere meanwhile; undefined where it is not known. */
   readonly othersShare: number | undefined;
 }
@@ -46,7 +50,8 @@ export class Cluster {
     directory: string,
     nodeFlags: readonly string[],
   ): Promise<Cluster> {
-    const cluster = new Cluster(MEMBERS.map((id) => new RemoteMember(id, nodeFlags)));
+    const program = memberProgram(system, nodeFlags);
+    const cluster = new Cluster(MEMBERS.map((id) => new RemoteMember(id, program)));
     try {
       await cluster.#open(system, directory);
       await cluster.#findLeader();
@@ -169,5 +174,6 @@ function windowOf(
     cpuFollowersUs: cpu.slice(1),
     entriesPerWrite: leader!.logWrites === undefined || writes === 0 ? undefined : entries / writes,
     leaderRssBytes: leader!.rssBytes,
+    loopDelays: after.map(({ loopDelay }) => loopDelay),
   };
 }

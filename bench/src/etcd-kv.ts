@@ -5,23 +5,24 @@
 import { execFileSync } from "node:child_process";
 import { askJson } from "./http-request.ts";
 import type { PlainRequest } from "./http-request.ts";
-import type { KvCommandLine, KvMemberSpec, KvOperation, KvSystem, KvTiming } from "./kv-system.ts";
+import { goProgram } from "./go-programs.ts";
+import { NOT_INSTALLED } from "./kv-system.ts";
+import type {
+  FoundProgram,
+  KvCommandLine,
+  KvMemberSpec,
+  KvOperation,
+  KvSystem,
+  KvTiming,
+} from "./kv-system.ts";
 
 export const etcdKv: KvSystem = {
   name: "etcd",
   protocol: "http",
   operations: ["put", "get", "get-local"],
 
-  version(): string | undefined {
-    try {
-      const said = execFileSync("etcd", ["--version"], {
-        encoding: "utf8",
-        stdio: ["ignore", "pipe", "ignore"],
-      });
-      return /etcd Version: (\S+)/.exec(said)?.[1] ?? "of unknown version";
-    } catch {
-      return undefined;
-    }
+  find(): FoundProgram {
+    return versionOf("etcd") ?? NOT_INSTALLED;
   },
 
   command(own: KvMemberSpec, all: readonly KvMemberSpec[], timing: KvTiming): KvCommandLine {
@@ -60,3 +61,33 @@ export const etcdKv: KvSystem = {
     return { method: "POST", path, body: JSON.stringify(asked) };
   },
 };
+
+/** A current release, built from its module. */
+export const currentEtcdKv: KvSystem = {
+  ...etcdKv,
+  name: "etcd-current",
+
+  find(): FoundProgram {
+    const program = goProgram("etcd-server");
+    if (program.missing !== undefined) return program;
+    return versionOf(program.file) ?? { missing: "it does not run" };
+  },
+
+  command(own: KvMemberSpec, all: readonly KvMemberSpec[], timing: KvTiming): KvCommandLine {
+    const program = goProgram("etcd-server");
+    if (program.missing !== undefined) throw new Error(program.missing);
+    return { ...etcdKv.command(own, all, timing), file: program.file };
+  },
+};
+
+function versionOf(file: string): FoundProgram | undefined {
+  try {
+    const said = execFileSync(file, ["--version"], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    return { version: /etcd Version: (\S+)/.exec(said)?.[1] ?? "of unknown version" };
+  } catch {
+    return undefined;
+  }
+}

@@ -3,8 +3,7 @@ import type { Environment } from "./environment.ts";
 import { failoverCommand } from "./failover-options.ts";
 import type { FailoverOptions } from "./failover-options.ts";
 import type { FailoverMeasurement } from "./failover.ts";
-import { aligned, machineLine } from "./report.ts";
-import { missingLines, versionsLine } from "./server-report.ts";
+import { aligned, machineLine, missingLines, versionsLine } from "./report.ts";
 import { quantileOf, short } from "./statistics.ts";
 
 const HEADS = [

@@ -1,16 +1,16 @@
 /**
- * Three members of a key-value server, each a process of its own with a directory of its own. None
+ * Members of a key-value server, each a process of its own with a directory of its own. None
  * outlives the bench, however it ends: what is still running is killed when this process exits.
  */
 import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
+import type { ChildProcess, StdioOptions } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KvMemberSpec, KvSystem, KvTiming } from "./kv-system.ts";
+import type { LoopDelay } from "./loop-delay.ts";
 import { freePorts } from "./ports.ts";
 
-const MEMBERS = ["n1", "n2", "n3"] as const;
 const READY_TIMEOUT_MS = 30_000;
 const POLL_MS = 20;
 const OUTPUT_SHOWN_MAX = 2_000;
@@ -37,10 +37,15 @@ export class KvCluster {
     this.#children = specs.map(() => undefined);
   }
 
-  /** Starts three members on empty directories and waits until one of them leads. */
-  static async start(system: KvSystem, directory: string, timing: KvTiming): Promise<KvCluster> {
-    const ports = await freePorts(2 * MEMBERS.length);
-    const specs = MEMBERS.map((id, i) => ({
+  /** Starts members on empty directories and waits until one of them leads. */
+  static async start(
+    system: KvSystem,
+    directory: string,
+    timing: KvTiming,
+    members = 3,
+  ): Promise<KvCluster> {
+    const ports = await freePorts(2 * members);
+    const specs = Array.from({ length: members }, (_, i) => `n${i + 1}`).map((id, i) => ({
       id,
       peerPort: ports[2 * i]!,
       httpPort: ports[2 * i + 1]!,
@@ -64,9 +69,14 @@ export class KvCluster {
   /** Starts a member that does not run. */
   startMember(index: number): void {
     const own = this.specs[index]!;
-    const { file, args } = this.system.command(own, this.specs, this.#timing);
+    const {
+      file,
+      args,
+      tellsLoopDelay = false,
+    } = this.system.command(own, this.specs, this.#timing);
     const output = openSync(outputOf(own), "a");
-    const child = spawn(file, args, { stdio: ["ignore", output, output] });
+    const stdio: StdioOptions = ["ignore", output, output];
+    const child = spawn(file, args, { stdio: tellsLoopDelay ? [...stdio, "ipc"] : stdio });
     closeSync(output);
     alive.add(child);
     child.once("exit", () => alive.delete(child));
@@ -102,6 +112,11 @@ export class KvCluster {
     }
   }
 
+  /** What the members say of their event loops; undefined for those that say nothing. */
+  loopDelays(asked: "reset" | "sample"): Promise<(LoopDelay | undefined)[]> {
+    return Promise.all(this.#children.map((child) => loopDelayOf(child, asked)));
+  }
+
   async end(): Promise<void> {
     await Promise.all(this.specs.map((_, i) => this.endMember(i, "SIGKILL")));
   }
@@ -110,6 +125,21 @@ export class KvCluster {
     const outputs = this.specs.map((spec) => `${spec.id}: ${readTail(outputOf(spec))}`);
     return `no leader of ${this.system.name} in time; the members said:\n${outputs.join("\n")}`;
   }
+}
+
+async function loopDelayOf(
+  child: ChildProcess | undefined,
+  asked: "reset" | "sample",
+): Promise<LoopDelay | undefined> {
+  if (child?.connected !== true) return undefined;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("a member's loop stands")), READY_TIMEOUT_MS);
+    child.once("message", (said) => {
+      clearTimeout(timer);
+      resolve(said as LoopDelay);
+    });
+    child.send(asked);
+  });
 }
 
 function outputOf({ dataDir }: KvMemberSpec): string {

@@ -24,7 +24,17 @@ export interface KvTiming {
 export interface KvCommandLine {
   readonly file: string;
   readonly args: readonly string[];
+  /** Whether it was started with loop-delay-process.ts before it. */
+  readonly tellsLoopDelay?: boolean;
 }
+
+/** What `find` says. */
+export type FoundProgram =
+  | { readonly version: string; readonly missing?: undefined }
+  | { readonly missing: string };
+
+/** What a program that is looked for on the path is missing for. */
+export const NOT_INSTALLED: FoundProgram = { missing: "it is not installed here" };
 
 /** One kind of server. */
 export interface KvSystem {
@@ -32,8 +42,8 @@ export interface KvSystem {
   readonly protocol: Protocol;
   /** Leaves out what it does not have. */
   readonly operations: readonly KvOperation[];
-  /** What the program calls itself; undefined where it is not installed. */
-  version(): string | undefined;
+  /** What the program calls itself, or why it cannot be measured here. */
+  find(): FoundProgram;
   command(own: KvMemberSpec, all: readonly KvMemberSpec[], timing: KvTiming): KvCommandLine;
   /** Whether the member behind this port says that it leads. Rejects while it does not answer. */
   leads(httpPort: number): Promise<boolean>;

@@ -5,6 +5,10 @@ import { parseFailoverOptions } from "./failover-options.ts";
 import type { FailoverOptions } from "./failover-options.ts";
 import { failoverJson, failoverMarkdown, failoverTable } from "./failover-report.ts";
 import { measureFailover } from "./failover.ts";
+import { parseMemoryOptions } from "./memory-options.ts";
+import type { MemoryOptions } from "./memory-options.ts";
+import { memoryJson, memoryMarkdown, memoryPicture, memoryTable } from "./memory-report.ts";
+import { measureMemory } from "./memory.ts";
 import { parseOptions, USAGE, UsageError } from "./options.ts";
 import type { BenchOptions } from "./options.ts";
 import {
@@ -14,6 +18,8 @@ import {
   simulatorPicture,
   storePicture,
 } from "./pictures.ts";
+import { SYSTEM_NAMES } from "./protocol.ts";
+import type { SystemName } from "./protocol.ts";
 import { Progress } from "./progress.ts";
 import { measureReplication } from "./replication.ts";
 import { jsonResult, markdown, rowsOf, terminalTable } from "./report.ts";
@@ -33,7 +39,8 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   simulator: (args) => runSimulator(parseSimulatorOptions(args)),
   store: (args) => runStore(parseStoreOptions(args)),
   server: (args) => runServer(parseServerOptions("server", args)),
-  peers: (args) => runServer(parseServerOptions("peers", args)),
+  peers: (args) => runPeers(parseServerOptions("peers", args)),
+  memory: (args) => runMemory(parseMemoryOptions(args)),
   failover: (args) => runFailover(parseFailoverOptions(args)),
 };
 
@@ -52,14 +59,13 @@ try {
 async function run(given: BenchOptions): Promise<void> {
   const options = onRealDisk(given);
   const environment = await describeEnvironment(options.directory);
-  const series = await measureReplication(options, new Progress(process.stderr));
-  const rows = rowsOf(series);
-  const json = jsonResult(rows, series, environment, options);
-  const title = options.systems.includes("quorate") ? "Replication" : "The floor";
-  const text = markdown(title, series, environment, options);
-  const svg = replicationPicture(title, rows, environment);
+  const found = await measureReplication(options, new Progress(process.stderr));
+  const json = jsonResult(found, environment, options);
+  const title = titleOf(options.systems);
+  const text = markdown(title, found, environment, options);
+  const svg = replicationPicture(title, rowsOf(found.series), environment);
   saveResults(options.name, { markdown: text, json, svg });
-  process.stdout.write(options.json ? json : `${terminalTable(rows)}\n`);
+  process.stdout.write(options.json ? json : `${terminalTable(found)}\n`);
 }
 
 async function runServer(given: ServerOptions): Promise<void> {
@@ -72,6 +78,28 @@ async function runServer(given: ServerOptions): Promise<void> {
   const svg = serverPicture(title, serverRows(found.series), environment);
   saveResults(options.name, { markdown, json, svg });
   process.stdout.write(options.json ? json : `${serverTable(found, options)}\n`);
+}
+
+async function runPeers(options: ServerOptions): Promise<void> {
+  if (options.only !== "libraries") await runServer(options);
+  if (options.only === "servers") return;
+  await run({
+    ...options,
+    systems: SYSTEM_NAMES,
+    valueBytes: [options.valueBytes],
+    name: options.name === undefined ? undefined : `${options.name}-libraries`,
+    nodeFlags: [],
+  });
+}
+
+async function runMemory(given: MemoryOptions): Promise<void> {
+  const options = onRealDisk(given);
+  const environment = await describeEnvironment(options.directory);
+  const found = await measureMemory(options, new Progress(process.stderr));
+  const json = memoryJson(found, environment, options);
+  const markdown = memoryMarkdown(found, environment, options);
+  saveResults(options.name, { markdown, json, svg: memoryPicture(found, environment) });
+  process.stdout.write(options.json ? json : `${memoryTable(found)}\n`);
 }
 
 async function runFailover(given: FailoverOptions): Promise<void> {
@@ -103,6 +131,11 @@ async function runStore(options: StoreOptions): Promise<void> {
   const svg = storePicture(rounds, machine);
   saveResults(options.name, { markdown, json, svg });
   process.stdout.write(options.json ? json : `${storeTable(rounds)}\n`);
+}
+
+function titleOf(systems: readonly SystemName[]): string {
+  if (systems.length > 2) return "Libraries";
+  return systems.includes("quorate") ? "Replication" : "The floor";
 }
 
 function errorText(error: unknown): string {

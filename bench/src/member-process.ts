@@ -3,12 +3,14 @@
  * ends when the bench ends, whatever the reason: the IPC channel closes then.
  */
 import { Load } from "./load.ts";
+import { LoopDelayMeter } from "./loop-delay.ts";
 import type { AnswerMessage, MemberSample, Request, RequestMessage } from "./protocol.ts";
 import { makeSystem } from "./system.ts";
 import type { System } from "./system.ts";
 
 let system: System | undefined;
 let load: Load | undefined;
+const loopDelay = new LoopDelayMeter();
 
 process.on("disconnect", () => process.exit(1));
 process.on("message", (message: RequestMessage) => {
@@ -50,8 +52,11 @@ function sample(from: System, counted: Load, reset: boolean): MemberSample {
     rssBytes: process.memoryUsage.rss(),
     load: counted.sample(),
     logWrites: from.logWrites(),
+    loopDelay: loopDelay.sample(),
   };
-  if (reset) counted.reset();
+  if (!reset) return taken;
+  counted.reset();
+  loopDelay.reset();
   return taken;
 }
 

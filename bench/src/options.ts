@@ -1,6 +1,7 @@
 /** The command line of the bench. */
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
+import { SYSTEM_NAMES } from "./protocol.ts";
 import type { SystemName } from "./protocol.ts";
 
 /** What to measure, and how. */
@@ -28,7 +29,9 @@ What
   replication          three quorate replicas over TCP on a real disk, interleaved with the floor
   floor                the floor alone: the same data path with nothing but the path
   server               three members of the server under HTTP requests, on a real disk
-  peers                the same requests on other servers, in turns: etcd, antietcd
+  peers                the same requests on other servers, in turns: etcd, antietcd; then the same
+                       writes in other libraries, in turns with ours and the floor: hashicorp/raft
+  memory               the memory of members under minutes of writes, beside etcd's
   failover             how long no write succeeds when the leader is killed, or stopped
   store                the server's store in memory and on disk: one member alone, on a real disk
   simulator            simulated clusters in one thread, with and without their checks
@@ -46,6 +49,8 @@ Options of replication and floor
   --runs N             interleaved runs of each (default: 5)
   --warm-up SECONDS    before each window (default: 2)
   --seconds SECONDS    length of each window (default: 3)
+  --systems LIST       replication only: of floor, quorate, hashicorp-raft, dragonboat
+                       (default: floor,quorate)
   --without-floor      only the system itself
   --name NAME          writes bench/results/NAME.md and .json (default: what was measured)
   --no-save            writes no result files
@@ -65,7 +70,17 @@ Options of server and peers (and --dir, --name, --no-save, --json, --allow-memor
   --warm-up SECONDS    before each window (default: 1)
   --seconds SECONDS    length of each window (default: 2)
   --election-timeout MS  of the members (default: 1000)
-  --systems LIST       peers only: of quorate, etcd, etcd-grpc, antietcd (default: all)
+  --systems LIST       peers only: of quorate, etcd, etcd-grpc, etcd-current,
+                       etcd-current-grpc, antietcd (default: all)
+  --outstanding LIST   peers only: writes outstanding in the libraries (default: 1,16,256,4096)
+  --only WHAT          peers only: servers, or libraries (default: both)
+
+Options of memory (and --dir, --name, --no-save, --json, --allow-memory)
+  --minutes N          of load, on each system (default: 5)
+  --connections N      each with one write outstanding (default: 256)
+  --keys N             keys written (default: 10000)
+  --value BYTES        size of a value (default: 256)
+  --systems LIST       servers, one after the other (default: quorate,etcd)
 
 Options of failover (and --dir, --name, --no-save, --json, --allow-memory)
   --rounds N           ends of the leader, of each kind (default: 50)
@@ -97,9 +112,9 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   if ((what !== "replication" && what !== "floor") || rest.length > 0) {
     throw new UsageError(`nothing to measure is called "${positionals.join(" ")}"`);
   }
-  const withFloor = what === "floor" || !values["without-floor"];
+  const systems = what === "floor" ? (["floor"] as const) : systemNames(values.systems);
   return {
-    systems: what === "floor" ? ["floor"] : withFloor ? ["floor", "quorate"] : ["quorate"],
+    systems: systems.filter((name) => name !== "floor" || !values["without-floor"]),
     directory: values.dir,
     outstanding: wholeNumbers("outstanding", values.outstanding),
     valueBytes: wholeNumbers("value", values.value),
@@ -121,6 +136,7 @@ function parse(args: readonly string[]) {
       options: {
         dir: { type: "string", default: tmpdir() },
         outstanding: { type: "string", default: "1,64,1024" },
+        systems: { type: "string", default: "floor,quorate" },
         value: { type: "string", default: "256" },
         runs: { type: "string", default: "5" },
         "warm-up": { type: "string", default: "2" },
@@ -136,6 +152,14 @@ function parse(args: readonly string[]) {
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
+}
+
+function systemNames(text: string): readonly SystemName[] {
+  return text.split(",").map((word) => {
+    const found = SYSTEM_NAMES.find((name) => name === word);
+    if (found !== undefined) return found;
+    throw new UsageError(`--systems knows ${SYSTEM_NAMES.join(", ")}, not "${word}"`);
+  });
 }
 
 export function wholeNumber(name: string, text: string): number {

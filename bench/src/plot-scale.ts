@@ -43,7 +43,7 @@ export function logScale(values: readonly number[]): Scale {
   return { at: (value) => (Math.log10(value) - from) / decades, ticks, label: compact };
 }
 
-/** Exactly from the least value to the most, with the values themselves named: for what was asked for. */
+/** Exactly from the least value to the most, and all of them named: for what was asked for. */
 export function namedScale(values: readonly number[], logarithmic: boolean): Scale {
   const ticks = [...new Set(values)].sort((a, b) => a - b);
   const place = (value: number): number => (logarithmic ? Math.log2(value) : value);

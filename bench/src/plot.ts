@@ -103,7 +103,7 @@ const DARK = [
   "#d29922",
 ];
 
-/** A whole picture: a heading, a line on where the numbers come from, and charts below each other. */
+/** A picture: a heading, a line on where the numbers come from, and charts below each other. */
 export function picture(title: string, note: string, charts: readonly Chart[]): string {
   const colours = coloursOf(charts);
   let top = HEAD_HEIGHT;

@@ -16,6 +16,16 @@ export function peakBytesOf(pid: number): number {
   return parsePeakBytes(readFileSync(`/proc/${pid}/status`, "utf8"));
 }
 
+/** The bytes that a process has resident now, and those of them that are no mapped file. */
+export function memoryOf(pid: number): { residentBytes: number; anonymousBytes: number } {
+  return parseMemory(readFileSync(`/proc/${pid}/status`, "utf8"));
+}
+
+/** The memory of now in `/proc/PID/status`. */
+export function parseMemory(status: string): { residentBytes: number; anonymousBytes: number } {
+  return { residentBytes: bytesIn(status, "VmRSS"), anonymousBytes: bytesIn(status, "RssAnon") };
+}
+
 /** User and system time in a line of `/proc/PID/stat`. */
 export function parseCpuUs(stat: string): number {
   // The name of the process stands in parentheses and may have spaces and parentheses itself.
@@ -27,7 +37,11 @@ export function parseCpuUs(stat: string): number {
 
 /** The high-water mark in `/proc/PID/status`. */
 export function parsePeakBytes(status: string): number {
-  const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(status) ?? [];
-  if (kib === undefined) throw new Error("no VmHWM in /proc/PID/status");
+  return bytesIn(status, "VmHWM");
+}
+
+function bytesIn(status: string, name: string): number {
+  const [, kib] = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status) ?? [];
+  if (kib === undefined) throw new Error(`no ${name} in /proc/PID/status`);
   return Number(kib) * 1_024;
 }

@@ -3,9 +3,11 @@
  * Requests are numbered; each gets exactly one answer.
  */
 import type { LoadSample } from "./load.ts";
+import type { LoopDelay } from "./loop-delay.ts";
 
-/** The systems that can be measured. */
-export type SystemName = "quorate" | "floor";
+/** The systems that can be measured. All but the first two are programs of `bench/peers`. */
+export const SYSTEM_NAMES = ["floor", "quorate", "hashicorp-raft", "dragonboat"] as const;
+export type SystemName = (typeof SYSTEM_NAMES)[number];
 
 /** How a member is set up; which fields matter depends on the system. */
 export interface MemberSetup {
@@ -38,7 +40,9 @@ export interface MemberSample {
   readonly rssBytes: number;
   readonly load: LoadSample;
   /** Data-synced writes of the log so far; undefined where the system does not say. */
-  readonly logWrites: number | undefined;
+  readonly logWrites?: number | undefined;
+  /** Of the event loop, where there is one. */
+  readonly loopDelay?: LoopDelay | undefined;
 }
 
 export type Request =

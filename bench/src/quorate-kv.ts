@@ -3,9 +3,17 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { askJson } from "./http-request.ts";
 import type { PlainRequest } from "./http-request.ts";
-import type { KvCommandLine, KvMemberSpec, KvOperation, KvSystem, KvTiming } from "./kv-system.ts";
+import type {
+  FoundProgram,
+  KvCommandLine,
+  KvMemberSpec,
+  KvOperation,
+  KvSystem,
+  KvTiming,
+} from "./kv-system.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../packages/server/bin/quorate.js", import.meta.url));
+const LOOP_DELAY = new URL("./loop-delay-process.js", import.meta.url).href;
 const MANIFEST = new URL("../../packages/server/package.json", import.meta.url);
 
 const CONSISTENCY = { get: "", "get-lease": "?consistency=lease", "get-local": "?local=true" };
@@ -15,8 +23,9 @@ export const quorateKv: KvSystem = {
   protocol: "http",
   operations: ["put", "get", "get-lease", "get-local"],
 
-  version(): string {
-    return (JSON.parse(readFileSync(MANIFEST, "utf8")) as { version: string }).version;
+  find(): FoundProgram {
+    const { version } = JSON.parse(readFileSync(MANIFEST, "utf8")) as { version: string };
+    return { version };
   },
 
   command(own: KvMemberSpec, all: readonly KvMemberSpec[], timing: KvTiming): KvCommandLine {
@@ -33,7 +42,11 @@ export const quorateKv: KvSystem = {
     };
     return {
       file: process.execPath,
-      args: [PROGRAM, "start", "--lease-reads", ...Object.entries(options).flat()],
+      args: [
+        ...["--import", LOOP_DELAY, PROGRAM, "start", "--lease-reads"],
+        ...Object.entries(options).flat(),
+      ],
+      tellsLoopDelay: true,
     };
   },
 

@@ -1,9 +1,10 @@
 /**
  * One forked member, seen from the bench: requests out, answers in, and no way to be left behind.
  */
-import { fork } from "node:child_process";
+import { fork, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { MemberProgram } from "./library-systems.ts";
 import type { AnswerMessage, Answers, Request } from "./protocol.ts";
 
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -22,11 +23,15 @@ export class RemoteMember {
   readonly #waiting = new Map<number, Waiting>();
   #number = 0;
 
-  /** `nodeFlags` are given to Node itself, such as `--cpu-prof`. */
-  constructor(id: string, nodeFlags: readonly string[]) {
+  /** A program that is not ours speaks on the same channel as one that was forked. */
+  constructor(id: string, program: MemberProgram) {
     this.id = id;
-    this.#child = fork(MEMBER_PROGRAM, [], { execArgv: [...nodeFlags] });
+    this.#child =
+      "file" in program
+        ? spawn(program.file, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+        : fork(MEMBER_PROGRAM, [], { execArgv: [...program.nodeFlags] });
     this.#child.on("message", (message: AnswerMessage) => this.#settle(message));
+    this.#child.on("error", (error) => this.#failAll(error));
     this.#child.on("exit", (code, signal) => {
       this.#failAll(new Error(`member ${id} ended early (${signal ?? code})`));
     });

@@ -6,6 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Cluster } from "./cluster.ts";
 import type { Window } from "./cluster.ts";
+import { findLibraries } from "./library-systems.ts";
+import type { FoundLibraries } from "./library-systems.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Progress } from "./progress.ts";
 import type { SystemName } from "./protocol.ts";
@@ -21,27 +23,39 @@ export interface Series {
   readonly windows: Window[];
 }
 
+/** What was measured, and what could not be. */
+export interface ReplicationMeasurement extends Omit<FoundLibraries, "systems"> {
+  /** Why a peer could not be measured. */
+  readonly failures: Readonly<Record<string, string>>;
+  readonly series: readonly Series[];
+}
+
 export async function measureReplication(
   options: BenchOptions,
   progress: Progress,
-): Promise<readonly Series[]> {
+): Promise<ReplicationMeasurement> {
+  const { systems, versions, missing } = findLibraries(options.systems);
+  const failures: Record<string, string> = {};
   const series = options.valueBytes.flatMap((valueBytes) =>
     options.outstanding.flatMap((outstanding) =>
-      options.systems.map((system): Series => ({ system, valueBytes, outstanding, windows: [] })),
+      systems.map((system): Series => ({ system, valueBytes, outstanding, windows: [] })),
     ),
   );
   progress.begin(options.runs * series.length);
   for (let run = 0; run < options.runs; run++) {
-    for (const system of options.systems) {
-      await measureRound(
-        options,
-        progress,
-        series.filter((one) => one.system === system),
-      );
+    for (const system of systems.filter((name) => !(name in failures))) {
+      const own = series.filter((one) => one.system === system);
+      try {
+        await measureRound(options, progress, own);
+      } catch (error) {
+        if (system === "floor" || system === "quorate") throw error;
+        // One of the peers: what the others came to is not lost with it.
+        failures[system] = error instanceof Error ? error.message : String(error);
+      }
     }
   }
   progress.end();
-  return series;
+  return { versions, missing, failures, series: series.filter((one) => !(one.system in failures)) };
 }
 
 async function measureRound(

@@ -2,7 +2,8 @@
 import type { Window } from "./cluster.ts";
 import type { Environment, Machine } from "./environment.ts";
 import type { BenchOptions } from "./options.ts";
-import type { Series } from "./replication.ts";
+import { worstOf } from "./loop-delay.ts";
+import type { ReplicationMeasurement, Series } from "./replication.ts";
 import { short, spreadOf } from "./statistics.ts";
 import type { Spread } from "./statistics.ts";
 
@@ -19,6 +20,9 @@ export interface Row {
   readonly cpuFollowerUs: Spread;
   readonly entriesPerWrite: Spread | undefined;
   readonly leaderRssMiB: Spread;
+  /** Of the worst event loop of the three in each run; undefined for a system without. */
+  readonly loopP999Ms: Spread | undefined;
+  readonly loopMaxMs: Spread | undefined;
   /** Entries per second as a share of the floor's, run by run; undefined without a floor. */
   readonly ofFloor: Spread | undefined;
 }
@@ -26,6 +30,7 @@ export interface Row {
 export function rowsOf(all: readonly Series[]): readonly Row[] {
   return all.map((series) => {
     const of = (value: (window: Window) => number): Spread => spreadOf(series.windows.map(value));
+    const delays = series.windows.flatMap((window) => worstOf(window.loopDelays) ?? []);
     const perWrite = series.windows.flatMap((window) => window.entriesPerWrite ?? []);
     return {
       system: series.system,
@@ -37,8 +42,10 @@ export function rowsOf(all: readonly Series[]): readonly Row[] {
       maxMs: of((w) => w.maxMs),
       cpuLeaderUs: of((w) => w.cpuLeaderUs),
       cpuFollowerUs: of((w) => mean(w.cpuFollowersUs)),
-      entriesPerWrite: perWrite.length === 0 ? undefined : spreadOf(perWrite),
+      entriesPerWrite: spreadIfAny(perWrite),
       leaderRssMiB: of((w) => w.leaderRssBytes / 2 ** 20),
+      loopP999Ms: spreadIfAny(delays.map(({ p999Ms }) => p999Ms)),
+      loopMaxMs: spreadIfAny(delays.map(({ maxMs }) => maxMs)),
       ofFloor: ofFloor(series, all),
     };
   });
@@ -56,6 +63,8 @@ const HEADS = [
   "CPU µs follower",
   "entries/write",
   "leader MiB",
+  "loop p99.9 ms",
+  "loop max ms",
   "of floor",
 ] as const;
 
@@ -72,13 +81,16 @@ function cellsOf(row: Row): readonly string[] {
     withSpread(row.cpuFollowerUs),
     row.entriesPerWrite === undefined ? "–" : short(row.entriesPerWrite.median),
     short(row.leaderRssMiB.median),
+    row.loopP999Ms === undefined ? "–" : withSpread(row.loopP999Ms),
+    row.loopMaxMs === undefined ? "–" : withSpread(row.loopMaxMs),
     row.ofFloor === undefined ? "–" : withSpread(row.ofFloor),
   ];
 }
 
 /** Aligned columns for a terminal. */
-export function terminalTable(rows: readonly Row[]): string {
-  return aligned([HEADS, ...rows.map(cellsOf)]);
+export function terminalTable(found: ReplicationMeasurement): string {
+  const table = aligned([HEADS, ...rowsOf(found.series).map(cellsOf)]);
+  return [table, ...missingLines(found), ...failureLines(found)].join("\n");
 }
 
 /** Lines of cells as columns; the first one to the left. */
@@ -96,10 +108,11 @@ export function aligned(lines: readonly (readonly string[])[]): string {
 
 export function markdown(
   title: string,
-  series: readonly Series[],
+  found: ReplicationMeasurement,
   environment: Environment,
   options: BenchOptions,
 ): string {
+  const { series } = found;
   const table = [HEADS, HEADS.map(() => "---"), ...rowsOf(series).map(cellsOf)];
   const e = environment;
   return [
@@ -109,8 +122,12 @@ export function markdown(
     "",
     `Medians of ${options.runs} interleaved runs (lowest–highest), ${options.windowMs / 1000} s each ` +
       `after ${options.warmUpMs / 1000} s of warm-up, on members warmed up by the highest load before; three ` +
-      "processes on one machine. CPU is user and system time of the whole process per entry.",
+      "processes on one machine. CPU is user and system time of the whole process per entry. The loop's " +
+      "delay is that of the worst of the three members.",
     "",
+    ...missingLines(found),
+    ...failureLines(found),
+    versionsLine(found),
     othersLine(series.flatMap((one) => one.windows.flatMap((w) => w.othersShare ?? []))),
     machineLine(e),
     `- Disk: ${e.fileSystem}; one data-synced write of 4 KiB takes ${short(e.syncedWriteMs)} ms`,
@@ -132,28 +149,54 @@ export function machineLine(e: Machine): string {
 }
 
 export function jsonResult(
-  rows: readonly Row[],
-  series: readonly Series[],
+  found: ReplicationMeasurement,
   environment: Environment,
   options: BenchOptions,
 ): string {
+  const { series, ...systems } = found;
+  const rows = rowsOf(series);
   const command = commandOf(options);
-  return `${JSON.stringify({ environment, command, rows, series }, undefined, 2)}\n`;
+  return `${JSON.stringify({ environment, command, ...systems, rows, series }, undefined, 2)}\n`;
 }
 
 function commandOf(options: BenchOptions): string {
   const what = options.systems.includes("quorate") ? "replication" : "floor";
-  const withoutFloor = what === "replication" && !options.systems.includes("floor");
   return [
     `npm run bench -- ${what}`,
+    ...(what === "floor" ? [] : [`--systems ${options.systems.join(",")}`]),
     `--outstanding ${options.outstanding.join(",")}`,
     `--value ${options.valueBytes.join(",")}`,
     `--runs ${options.runs}`,
     `--warm-up ${options.warmUpMs / 1000}`,
     `--seconds ${options.windowMs / 1000}`,
-    ...(withoutFloor ? ["--without-floor"] : []),
   ].join(" ");
 }
+
+function spreadIfAny(values: readonly number[]): Spread | undefined {
+  return values.length === 0 ? undefined : spreadOf(values);
+}
+
+/** What was asked for and is not there is said, never passed over. */
+export function missingLines({ missing }: { missing: Reasons }): readonly string[] {
+  return Object.entries(missing).map(
+    ([name, reason]) => `- **Missing: ${name}** was not measured: ${reason}`,
+  );
+}
+
+/** Peers that were there and failed. */
+export function failureLines({ failures }: { failures: Reasons }): readonly string[] {
+  return Object.entries(failures).map(
+    ([name, reason]) => `- **Not measured: ${name}** failed under the load: ${reason}`,
+  );
+}
+
+/** What the systems call themselves. */
+export function versionsLine({ versions }: { versions: Reasons }): string {
+  const all = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  return `- Versions: ${all.join(", ")}`;
+}
+
+type Reasons = Readonly<Record<string, string>>;
 
 function ofFloor(series: Series, all: readonly Series[]): Spread | undefined {
   const floor = all.find(

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { KV_OPERATIONS } from "./kv-system.ts";
 import type { KvOperation, KvTiming } from "./kv-system.ts";
-import { seconds, UsageError, wholeNumber } from "./options.ts";
+import { seconds, UsageError, wholeNumber, wholeNumbers } from "./options.ts";
 
 /** Where connections go: all to the leader, or to all members alike. */
 export const PLACES = ["leader", "spread"] as const;
@@ -12,6 +12,10 @@ export type Place = (typeof PLACES)[number];
 /** What to measure. */
 export interface ServerOptions {
   readonly what: "server" | "peers";
+  /** Peers only: servers and libraries have a run each; this leaves one of them out. */
+  readonly only: "servers" | "libraries" | undefined;
+  /** Peers only: writes outstanding in the libraries. */
+  readonly outstanding: readonly number[];
   /** By name, in the order in which they take turns. */
   readonly systems: readonly string[];
   readonly operations: readonly KvOperation[];
@@ -39,7 +43,7 @@ const DEFAULTS = {
     keys: "10000",
   },
   peers: {
-    systems: "quorate,etcd,etcd-grpc,antietcd",
+    systems: "quorate,etcd,etcd-grpc,etcd-current,etcd-current-grpc,antietcd",
     operations: "put,get,get-local",
     places: "leader",
     // One of the peers writes all of them again for each that changes.
@@ -55,6 +59,8 @@ export function parseServerOptions(
   const electionTimeoutMs = wholeNumber("election-timeout", values["election-timeout"]);
   return {
     what,
+    only: onlyOf(values.only),
+    outstanding: wholeNumbers("outstanding", values.outstanding ?? "1"),
     systems: what === "server" ? [DEFAULTS.server.systems] : values.systems.split(","),
     operations: listOf("operations", values.operations, KV_OPERATIONS),
     places: listOf("places", values.places, PLACES),
@@ -77,7 +83,7 @@ export function parseServerOptions(
 export function serverCommand(options: ServerOptions): string {
   return [
     `npm run bench -- ${options.what}`,
-    ...(options.what === "peers" ? [`--systems ${options.systems.join(",")}`] : []),
+    ...(options.what === "peers" ? [`--only servers --systems ${options.systems.join(",")}`] : []),
     `--operations ${options.operations.join(",")}`,
     `--places ${options.places.join(",")}`,
     `--connections ${options.connections.join(",")}`,
@@ -88,6 +94,11 @@ export function serverCommand(options: ServerOptions): string {
     `--warm-up ${options.warmUpMs / 1000}`,
     `--seconds ${options.windowMs / 1000}`,
   ].join(" ");
+}
+
+function onlyOf(text: string | undefined): ServerOptions["only"] {
+  if (text === undefined || text === "servers" || text === "libraries") return text;
+  throw new UsageError(`--only knows servers and libraries, not "${text}"`);
 }
 
 function listOf<T extends string>(name: string, text: string, known: readonly T[]): readonly T[] {
@@ -106,7 +117,13 @@ function parse(what: ServerOptions["what"], args: readonly string[]) {
     return parseArgs({
       args: [...args],
       options: {
-        ...(what === "peers" ? { systems: { type: "string", default: systems } } : {}),
+        ...(what === "peers"
+          ? {
+              systems: { type: "string", default: systems },
+              only: { type: "string" },
+              outstanding: { type: "string", default: "1,16,256,4096" },
+            }
+          : {}),
         operations: { type: "string", default: operations },
         places: { type: "string", default: places },
         connections: { type: "string", default: "1,16,64,256" },
@@ -131,6 +148,8 @@ function parse(what: ServerOptions["what"], args: readonly string[]) {
 
 interface ParsedValues {
   readonly systems: string;
+  readonly only: string | undefined;
+  readonly outstanding: string | undefined;
   readonly operations: string;
   readonly places: string;
   readonly connections: string;

@@ -1,7 +1,15 @@
 /** Servers under load, as a table for the terminal, as Markdown and as JSON. */
 import type { Environment } from "./environment.ts";
-import type { FoundSystems } from "./kv-systems.ts";
-import { aligned, machineLine, othersLine, withSpread } from "./report.ts";
+import { worstOf } from "./loop-delay.ts";
+import {
+  aligned,
+  failureLines,
+  machineLine,
+  missingLines,
+  othersLine,
+  versionsLine,
+  withSpread,
+} from "./report.ts";
 import { serverCommand } from "./server-options.ts";
 import type { ServerOptions } from "./server-options.ts";
 import type { ServerMeasurement, ServerSeries, ServerWindow } from "./server.ts";
@@ -23,6 +31,9 @@ export interface ServerRow {
   readonly cpuGeneratorUs: Spread;
   readonly peakLeaderMiB: Spread;
   readonly peakFollowerMiB: Spread;
+  /** Of the worst event loop of the members in each run; undefined for a system without. */
+  readonly loopP999Ms: Spread | undefined;
+  readonly loopMaxMs: Spread | undefined;
   /** Requests per second of the first system as a multiple of this one's, run by run. */
   readonly firstIsTimes: Spread | undefined;
 }
@@ -31,6 +42,7 @@ export function serverRows(all: readonly ServerSeries[]): readonly ServerRow[] {
   return all.map((one) => {
     const of = (value: (window: ServerWindow) => number): Spread =>
       spreadOf(one.windows.map(value));
+    const delays = one.windows.flatMap((window) => worstOf(window.loopDelays) ?? []);
     return {
       system: one.system,
       operation: one.operation,
@@ -45,6 +57,8 @@ export function serverRows(all: readonly ServerSeries[]): readonly ServerRow[] {
       cpuGeneratorUs: of((w) => w.generatorCpuUs),
       peakLeaderMiB: of((w) => w.peakBytes[0]! / 2 ** 20),
       peakFollowerMiB: of((w) => Math.max(...w.peakBytes.slice(1)) / 2 ** 20),
+      loopP999Ms: spreadIfAny(delays.map(({ p999Ms }) => p999Ms)),
+      loopMaxMs: spreadIfAny(delays.map(({ maxMs }) => maxMs)),
       firstIsTimes: firstIsTimes(one, all),
     };
   });
@@ -64,6 +78,8 @@ const HEADS = [
   "CPU µs generator",
   "peak MiB leader",
   "peak MiB follower",
+  "loop p99.9 ms",
+  "loop max ms",
 ] as const;
 
 function headsOf(options: ServerOptions): readonly string[] {
@@ -86,6 +102,8 @@ function linesOf(found: ServerMeasurement, options: ServerOptions): (readonly st
       short(row.cpuGeneratorUs.median),
       short(row.peakLeaderMiB.median),
       short(row.peakFollowerMiB.median),
+      row.loopP999Ms === undefined ? "–" : withSpread(row.loopP999Ms),
+      row.loopMaxMs === undefined ? "–" : withSpread(row.loopMaxMs),
     ];
     if (options.systems.length === 1) return cells;
     return [...cells, row.firstIsTimes === undefined ? "–" : withSpread(row.firstIsTimes)];
@@ -115,7 +133,8 @@ export function serverMarkdown(
       `after ${options.warmUpMs / 1000} s of warm-up, on members warmed up by writes before; ${options.keys} keys, values of ` +
       `${options.valueBytes} bytes; ${loopOf(options)}; three processes and the load generator on one ` +
       "machine. CPU is user and system time of the whole process per request: µs per request are ms per 1,000. " +
-      "Peak memory is of the process from its start to the end of the window.",
+      "Peak memory is of the process from its start to the end of the window. The loop's delay is that of the worst " +
+      "member, warm-up of the window included.",
     "",
     ...missingLines(found),
     ...failureLines(found),
@@ -145,23 +164,6 @@ function loopOf({ ratePerSecond }: ServerOptions): string {
   return `${ratePerSecond} requests fall due every second, latencies count from then`;
 }
 
-/** What was asked for and is not there is said, never passed over. */
-export function missingLines({ missing }: Pick<FoundSystems, "missing">): readonly string[] {
-  return missing.map((name) => `- **Missing: ${name}** is not installed here and was not measured`);
-}
-
-function failureLines({ failures }: ServerMeasurement): readonly string[] {
-  return Object.entries(failures).map(
-    ([name, reason]) => `- **Not measured: ${name}** failed under the load: ${reason}`,
-  );
-}
-
-/** What the systems call themselves. */
-export function versionsLine({ versions }: Pick<FoundSystems, "versions">): string {
-  const all = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  return `- Versions: ${all.join(", ")}`;
-}
-
 function firstIsTimes(one: ServerSeries, all: readonly ServerSeries[]): Spread | undefined {
   const first = all.find(
     (other) =>
@@ -173,6 +175,10 @@ function firstIsTimes(one: ServerSeries, all: readonly ServerSeries[]): Spread |
   return spreadOf(
     one.windows.map((w, run) => first.windows[run]!.requestsPerSecond / w.requestsPerSecond),
   );
+}
+
+function spreadIfAny(values: readonly number[]): Spread | undefined {
+  return values.length === 0 ? undefined : spreadOf(values);
 }
 
 function sum(values: readonly number[]): number {

@@ -11,6 +11,7 @@ import { KvCluster } from "./kv-cluster.ts";
 import type { KvOperation, KvSystem } from "./kv-system.ts";
 import { findSystems } from "./kv-systems.ts";
 import type { FoundSystems } from "./kv-systems.ts";
+import type { LoopDelay } from "./loop-delay.ts";
 import type { Progress } from "./progress.ts";
 import type { Place, ServerOptions } from "./server-options.ts";
 
@@ -30,6 +31,8 @@ export interface ServerLoad {
 /** A window; its first process is the leader. */
 export interface ServerWindow extends LoadWindow {
   readonly leader: string;
+  /** Of the event loops, the leader first; undefined for members that do not say. */
+  readonly loopDelays: readonly (LoopDelay | undefined)[];
 }
 
 /** All windows of one load, in the order they were measured. */
@@ -70,7 +73,7 @@ export async function measureServers(
 }
 
 /** What the load generator said, in one line. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   const said = /^Error: (.*(?:\n.+)*)/m.exec(text)?.[1] ?? text;
   return said.replaceAll(/\s+/g, " ").slice(0, REASON_MAX);
@@ -141,11 +144,19 @@ export async function measureLoad(
   options: LoadOptions,
 ): Promise<ServerWindow> {
   const leader = await cluster.ready();
+  await cluster.loopDelays("reset");
   const window = await measureWindow(loadRun(cluster, load, leader, options));
+  const loopDelays = await cluster.loopDelays("sample");
   if ((await cluster.ready()) !== leader) {
     throw new Error("the leadership changed during a window: the run is void");
   }
-  return { ...window, leader: cluster.specs[leader]!.id };
+  const inOrder = orderFrom(cluster, leader).map((i) => loopDelays[i]);
+  return { ...window, leader: cluster.specs[leader]!.id, loopDelays: inOrder };
+}
+
+/** All members, the leader first. */
+function orderFrom(cluster: KvCluster, leader: number): readonly number[] {
+  return [leader, ...cluster.specs.keys()].filter((one, i) => i === 0 || one !== leader);
 }
 
 function loadRun(
@@ -154,7 +165,7 @@ function loadRun(
   leader: number,
   options: LoadOptions,
 ): LoadRun {
-  const order = [leader, ...cluster.specs.keys()].filter((one, i) => i === 0 || one !== leader);
+  const order = orderFrom(cluster, leader);
   const ports = order.map((i) => cluster.specs[i]!.httpPort);
   return {
     system: load.system,

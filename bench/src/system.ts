@@ -14,5 +14,6 @@ export interface System {
 /** Loads only the system that is asked for, so that the others cost nothing. */
 export async function makeSystem(name: SystemName): Promise<System> {
   if (name === "floor") return new (await import("./floor-system.ts")).FloorSystem();
-  return new (await import("./quorate-system.ts")).QuorateSystem();
+  if (name === "quorate") return new (await import("./quorate-system.ts")).QuorateSystem();
+  throw new Error(`${name} is a program of its own`);
 }

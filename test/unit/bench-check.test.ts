@@ -118,6 +118,7 @@ test("figures of the library are ratios of windows that stood side by side", () 
     cpuFollowersUs: [us, us],
     entriesPerWrite: undefined,
     leaderRssBytes: 0,
+    loopDelays: [],
     othersShare: 0,
   });
   const pairs = [

@@ -19,7 +19,7 @@ test("outages are told in units of the election timeout", () => {
   const outagesMs = [1_200, 1_400, 1_300];
   const found = {
     versions: {},
-    missing: [],
+    missing: {},
     series: [{ system: "one", ending: "stop" as const, outagesMs }],
   };
   const options = parseFailoverOptions(["--election-timeout", "500"]);
@@ -38,7 +38,7 @@ test("outages are told in units of the election timeout", () => {
 });
 
 test("a system that is missing is named under the table", () => {
-  const outages = { versions: {}, missing: ["two"], series: [] };
+  const outages = { versions: {}, missing: { two: "it is not installed here" }, series: [] };
   expect(failoverTable(outages, parseFailoverOptions([]))).toContain("**Missing: two**");
 });
 

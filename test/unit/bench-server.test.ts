@@ -54,6 +54,7 @@ const window = (requestsPerSecond: number): ServerWindow => ({
   peakBytes: [3 << 20, 1 << 20, 2 << 20],
   othersShare: 0,
   leader: "n2",
+  loopDelays: [{ p999Ms: 1, maxMs: 9 }, undefined, { p999Ms: 2, maxMs: 8 }],
 });
 
 function series(system: string, rates: readonly number[]): ServerSeries {
@@ -69,6 +70,8 @@ test("followers, the cluster and the ratio to others are told from runs side by 
     cpuClusterUs: { median: 20 },
     peakLeaderMiB: { median: 3 },
     peakFollowerMiB: { median: 2 },
+    loopP999Ms: { median: 2 },
+    loopMaxMs: { median: 9 },
     firstIsTimes: undefined,
   });
   expect(rows[1]!.firstIsTimes).toEqual({ median: 4, min: 1, max: 9 });
@@ -77,16 +80,18 @@ test("followers, the cluster and the ratio to others are told from runs side by 
 test("what is missing is named under every table", () => {
   const found = {
     versions: { one: "1" },
-    missing: ["two"],
+    missing: { two: "Go is not installed here" },
     failures: { three: "no quorum" },
     series: [series("one", [5])],
   };
   const options = { ...parseServerOptions("peers", []), systems: ["one", "two"] };
-  expect(serverTable(found, options)).toContain("**Missing: two**");
+  expect(serverTable(found, options)).toContain(
+    "**Missing: two** was not measured: Go is not installed here",
+  );
   expect(serverTable(found, options)).toContain("**Not measured: three** failed");
 });
 
 test("our own server is always there, and an unknown one is a wrong call", () => {
-  expect(findSystems(["quorate"])).toMatchObject({ missing: [], found: [{ name: "quorate" }] });
+  expect(findSystems(["quorate"])).toMatchObject({ missing: {}, found: [{ name: "quorate" }] });
   expect(() => findSystems(["nothing"])).toThrow(UsageError);
 });
