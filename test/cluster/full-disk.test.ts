@@ -96,6 +96,39 @@ test("with all disks full every member refuses writes and answers reads; leaders
   expect((await get(leader, "refused")).status).toBe(404);
 });
 
+test("a machine on disk without space makes its member read-only, until there is some", async (context) => {
+  const disk = await SmallDisk.mount(context, 48);
+  const args = ["--store", "disk", "--snapshot-log-bytes", "300000", "--snapshot-entries", "5"];
+  const cluster = await Cluster.make(context, { members: 3, electionTimeoutMs: T, args });
+  const [n1, n2, n3] = cluster.members as [Member, Member, Member];
+  // Its log has all the space of the world.
+  const directory = join(disk.mountPoint, "machine");
+  mkdirSync(directory);
+  mkdirSync(n1.directory, { recursive: true });
+  symlinkSync(directory, join(n1.directory, "machine"));
+  await cluster.start();
+  await cluster.settled(10 * T);
+  await lead(n1);
+  expect((await put(n1, "kept", "before")).status).toBe(200);
+  disk.fill();
+  await writeUntil(n2, async () => (await healthOf(n1)).storage.state === "full");
+  await cluster.leader([n2, n3]);
+  for (let i = 0; i < 10; i++) expect((await put(n2, `after${i}`, VALUE)).status).toBe(200);
+  const refused = await put(n1, "refused", "x");
+  expect(refused.status).toBe(507);
+  expect(errorOf(refused)).toMatchObject({ code: "DISK_FULL", outcome: "not-done" });
+  expect((await get(n1, "kept", "?local=true")).body).toBe("before");
+
+  disk.free();
+  await waitUntil("n1 has space again", 5 * T, async () => {
+    return (await healthOf(n1)).storage.state === "ok";
+  });
+  await cluster.settled(10 * T);
+  expect((await put(n1, "after", "all")).status).toBe(200);
+  expect((await get(n1, "after9")).body).toBe(VALUE);
+  expect((await get(n1, "refused")).status).toBe(404);
+});
+
 /** So long nothing may happen. */
 async function quiet(ms: number): Promise<void> {
   const began = performance.now();

@@ -2,7 +2,7 @@
  * Gray failures: a member that lives and answers, and cannot do its work (faults of disk and CPU).
  *
  *   stalled   something was handed out to be persisted, and for T nothing has become durable
- *   full      the log has no space for its next segment (told by the runtime)
+ *   full      no space for the next segment of the log, or for a machine on disk (the runtime says)
  *   late      the process stood still for more than T/2, several times within 60 T
  *   ok        none of these
  *

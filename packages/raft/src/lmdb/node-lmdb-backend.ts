@@ -13,11 +13,16 @@
  * named by CURRENT in one step. Whoever still reads the old one keeps it open; then it is removed.
  * A crash leaves environments that CURRENT does not name: leftovers, removed at opening.
  *
+ * A disk that is full is met before LMDB meets it: its writer answers a write that finds no space
+ * with an I/O error, and is of no use afterwards. So each commit asks the file system first whether
+ * what it can take at the worst is there. If somebody else takes it at that very moment, the commit
+ * fails for good, and the store is what it was before.
+ *
  * Reads run in this thread: what is not in the page cache is waited for. Data may be far larger
  * than memory: the pages that are read belong to the kernel's cache.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { open as openFile, rename, rm } from "node:fs/promises";
+import { open as openFile, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { open as openEnvironment } from "lmdb";
 import type { RootDatabase } from "lmdb";
@@ -45,6 +50,10 @@ export interface LmdbOptions {
 const MAP_BYTES = 1_099_511_627_776; // 1 TiB
 /** Keys of some length need large pages. */
 const PAGE_BYTES = 8_192;
+/** What is left free: LMDB and others round up. */
+const SPARE_BYTES = 1_048_576; // 1 MiB
+/** What an item takes beside key and value. */
+const ITEM_BYTES = 16;
 /** The longest key that lmdb-js takes with such pages. */
 const KEY_BYTES_MAX = 4_026;
 
@@ -77,10 +86,13 @@ export function lmdbBackend(options: LmdbOptions): StoreBackend {
 
 type Root = RootDatabase<Buffer, StoreKey>;
 
-/** An open environment, and who reads it. */
-interface Environment {
+interface Place {
   readonly name: string;
   readonly root: Root;
+}
+
+/** An open environment, and who reads it. */
+interface Environment extends Place {
   readers: number;
   /** Another one has taken its place. */
   isRetired: boolean;
@@ -109,6 +121,7 @@ class LmdbBackend implements StoreBackend {
     }
     // What was being made when the process died was never used.
     if (isNew) rmSync(join(this.#path, name), { recursive: true, force: true });
+    if (isNew) await this.#requireFree(SPARE_BYTES);
     const root = this.#openRoot(name, false);
     if (isNew) {
       await syncDirectory(dirname(this.#path));
@@ -139,11 +152,12 @@ class LmdbBackend implements StoreBackend {
   }
 
   async commit(changes: readonly StoreChange[]): Promise<void> {
-    await this.#write(this.#opened.root, changes);
+    await this.#write(this.#opened, changes);
   }
 
   /** One call, and so one transaction of the writer thread. */
-  async #write(root: Root, changes: readonly StoreChange[]): Promise<void> {
+  async #write({ name, root }: Place, changes: readonly StoreChange[]): Promise<void> {
+    await this.#requireSpace(name, changes);
     const batch = root.batch(() => {
       for (const [key, value] of changes) {
         if (value === undefined) void root.remove(key);
@@ -156,9 +170,32 @@ class LmdbBackend implements StoreBackend {
       await batch;
     } catch (cause) {
       const why = messageOf(await reasonOf(cause));
-      const message = `${this.#path}: the store could not be written (${why}); a full disk shows like that`;
+      const message =
+        `${this.#path}: the store could not be written (${why}); a disk that fills up in the ` +
+        `midst of a commit shows like that`;
       throw new QuorateError("STORAGE_FAILED", message, { cause });
     }
+  }
+
+  /**
+   * At the worst every change copies a page that no other does, and the one above it, but no page
+   * is copied twice; and what is new comes into pages that are half full.
+   */
+  async #requireSpace(name: string, changes: readonly StoreChange[]): Promise<void> {
+    let bytes = 0;
+    for (const [key, value] of changes) bytes += ITEM_BYTES + key.length + (value?.length ?? 0);
+    const { size } = await stat(join(this.#path, name, "data.mdb"));
+    const copied = Math.min(size, 2 * PAGE_BYTES * changes.length);
+    await this.#requireFree(SPARE_BYTES + copied + 2 * bytes);
+  }
+
+  /** Also before an environment is made: its lock file is memory, and lack of space a signal. */
+  async #requireFree(wanted: number): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#path);
+    const free = bavail * bsize;
+    if (free >= wanted) return;
+    const message = `${this.#path}: ${free} bytes are free, and ${wanted} may be needed`;
+    throw new QuorateError("DISK_FULL", message);
   }
 
   async replace(): Promise<Replacement> {
@@ -166,9 +203,10 @@ class LmdbBackend implements StoreBackend {
     const name = `env-${Number(before.name.slice(4)) + 1}`;
     const directory = join(this.#path, name);
     await rm(directory, { recursive: true, force: true });
+    await this.#requireFree(SPARE_BYTES);
     const filling = this.#openRoot(name, true);
     return {
-      put: (items) => this.#write(filling, items),
+      put: (items) => this.#write({ name, root: filling }, items),
       take: async () => {
         await filling.close();
         await syncFile(join(directory, "data.mdb"));

@@ -22,6 +22,10 @@ export class InProcessDiskMachine<Command, Query> implements DiskHost<Query> {
     return this.#machine.version ?? 1;
   }
 
+  get isFull(): boolean {
+    return this.#machine.isFull === true;
+  }
+
   open(): Promise<readonly EngineRecord[]> {
     return this.#machine.open();
   }

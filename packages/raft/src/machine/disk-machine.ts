@@ -54,7 +54,11 @@ export interface Checkpoint {
  * it answers from before or after, never from between.
  *
  * `apply` must be deterministic, as that of a `StateMachine`. What it throws or rejects with stops
- * the replica; so does a failed `sync` or `restore`.
+ * the replica; so does a failed `sync` or `restore`. There is one exception: an error that says
+ * that there is no space, by its `code` or by that of its `cause` (`ENOSPC`, `EDQUOT`,
+ * `SQLITE_FULL`, `MDB_MAP_FULL`, `DISK_FULL`). It promises that nothing of the transaction is there
+ * and that the machine is as before the call. Then the member is read-only, hands leadership over,
+ * and makes the same call again until there is space.
  *
  * @example
  * ```ts
@@ -73,6 +77,12 @@ export interface Checkpoint {
 export interface DiskStateMachine<Command, Query> {
   /** Raised when `apply` changes its meaning. Default 1. */
   readonly version?: number;
+  /**
+   * Whether it has no space for what it was given, and keeps that in memory until it has: for
+   * machines that commit later than they apply. While it says so the member is read-only and calls
+   * `sync` now and then. Default: never.
+   */
+  readonly isFull?: boolean;
   /**
    * Opens the storage, or makes it, and gives the records that are in it. Called once, before
    * anything else, when no other process has the data directory.

@@ -118,6 +118,13 @@ export class EngineJournal {
     this.#confirmed = this.#stored;
   }
 
+  /** There will be no such transaction: the next one begins with a base. */
+  abandon(): void {
+    this.#stored = this.#confirmed;
+    this.#baseBytes = 0;
+    this.#stepsBytes = STEPS_BYTES_MIN;
+  }
+
   /** Bytes of steps that are not stored. */
   get pendingBytes(): number {
     return this.#pending.length;

@@ -49,6 +49,8 @@ export interface MemoryHost<Query> extends AnyHost<Query> {
 /** Where a machine on disk lives, seen from the engine. */
 export interface DiskHost<Query> extends AnyHost<Query> {
   readonly kind: "disk";
+  /** It has no space for what it was given, and holds that in memory. */
+  readonly isFull: boolean;
   /** Opens the machine and gives what it keeps for the engine. */
   open(): Promise<readonly EngineRecord[]>;
   /** The command in these bytes, which stay as they are until it was applied. */

@@ -19,6 +19,7 @@ export function applierOf(
     ...hooks,
     machine,
     journal,
+    retryMs: context.options.electionTimeoutMs,
     clusterId: () => context.clusterId(),
     wake: () => context.wake(),
   });

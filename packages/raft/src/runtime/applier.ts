@@ -58,6 +58,10 @@ export interface Applier {
   readonly bytes: number;
   /** The engine's own replicated state, as of {@link applied}. */
   readonly state: EngineState;
+  /** Whether the machine has no space; what it could not take is tried again at {@link nextMs}. */
+  readonly isFull: boolean;
+  /** When {@link run} is needed at the latest, for that. */
+  readonly nextMs: number;
   /** Whether the machine is being replaced. */
   readonly isRestoring: boolean;
   /** Whether the machine is at work between two turns: only then it is not as of `applied`. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { RaftInputs } from "../core/contract.ts";
 import { EntryBatch, EntryKind, packEntries } from "../core/entry.ts";
 import type { EntryFields } from "../core/entry.ts";
-import type { DiskBatch } from "../machine/disk-machine.ts";
+import type { DiskBatch, EngineRecord } from "../machine/disk-machine.ts";
 import { EngineJournal } from "../machine/engine-journal.ts";
 import { encodeSessionEntry } from "../machine/session-entry.ts";
 import { ManualClock } from "../transport/manual-clock.ts";
@@ -25,6 +25,7 @@ interface Setting {
   readonly applied: string[];
   readonly batches: string[];
   readonly journal: EngineJournal;
+  readonly clock: ManualClock;
   wakes: number;
 }
 
@@ -38,13 +39,16 @@ function setUp(entries: EntryFields[], answer: Answer = upper): Setting {
   const applied: string[] = [];
   const batches: string[] = [];
   const journal = new EngineJournal(crc32);
-  const setting = { core, applied, batches, journal, wakes: 0 };
+  const clock = new ManualClock();
+  const setting = { core, applied, batches, journal, clock, wakes: 0 };
   const applier = new DiskApplier(core as unknown as RaftInputs, 0, {
-    clock: new ManualClock(),
+    clock,
+    retryMs: 100,
     journal,
     machine: {
       kind: "disk",
       version: 1,
+      isFull: false,
       open: async () => [],
       decode: (payload) => fromUtf8(payload),
       apply: (given) => {
@@ -68,6 +72,21 @@ function setUp(entries: EntryFields[], answer: Answer = upper): Setting {
   });
   applier.commit = batch.lastIndex;
   return Object.assign(setting, { applier });
+}
+
+function raise(error: Error): never {
+  throw error;
+}
+
+async function rejected(error: Error): Promise<never> {
+  throw error;
+}
+
+function recordsAndRejects(error: Error): Answer {
+  return (batch) => {
+    void upper(batch);
+    return rejected(error);
+  };
 }
 
 const command = (text: string, of: Partial<EntryFields> = {}): EntryFields => ({
@@ -151,10 +170,51 @@ describe("applying to a machine on disk", () => {
     });
     expect(() => few.applier.run(1_000)).toThrow("a list of 1 results");
     const rejects = setUp([command("a")], () => {
-      throw new Error("no space");
+      throw new Error("no luck");
     });
-    expect(() => rejects.applier.run(1_000)).toThrow("no space");
+    expect(() => rejects.applier.run(1_000)).toThrow("no luck");
     expect(rejects.applied).toEqual([]);
+  });
+
+  test.each([
+    ["throws", (error: Error) => () => raise(error)],
+    ["rejects", (error: Error) => () => rejected(error)],
+    ["asks for the records and rejects", (error: Error) => recordsAndRejects(error)],
+  ])("a machine that %s for want of space gets the same batch again", async (_how, failing) => {
+    const cause = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    let answer: Answer = failing(new Error("not committed", { cause }));
+    const setting = setUp([open, command("a", of(1, 1)), command("b")], (batch) => answer(batch));
+    const { applier, batches, clock, journal } = setting;
+    const settled = async (): Promise<void> => {
+      applier.run(1_000_000);
+      await applier.idle();
+      applier.run(1_000_000);
+    };
+    await settled();
+    expect([applier.isFull, applier.applied, journal.confirmed.index]).toEqual([true, 1, 0]);
+    const { bytes } = applier;
+    clock.advance(99);
+    await settled();
+    expect(batches).toEqual(["2a,3b"]);
+    clock.advance(1);
+    await settled();
+    expect(batches).toHaveLength(2);
+    expect([applier.isFull, applier.isBusy, applier.bytes]).toEqual([true, false, bytes]);
+    let records: readonly EngineRecord[] = [];
+    answer = (batch) => {
+      records = batch.records(["A", "B"]);
+      return ["A", "B"];
+    };
+    expect(applier.nextMs).toBe(clock.nowMs() + 100);
+    clock.advance(100);
+    await settled();
+    expect([applier.isFull, applier.applied, applier.nextMs]).toEqual([false, 3, Infinity]);
+    expect(setting.applied).toEqual(["1 new 1", "2 new A", "3 new B"]);
+    // A machine that has stored only this is whole: sessions and all.
+    const opened = new EngineJournal(crc32);
+    opened.open(records);
+    expect([opened.opened.index, opened.opened.term]).toEqual([3, 3]);
+    expect(opened.opened.state.encode()).toEqual(applier.state.encode());
   });
 
   test("entries without a command for the machine go with the next transaction", () => {

@@ -13,6 +13,9 @@
  * majority has, and this member may not be of it yet. Otherwise it could come back with a machine
  * that is ahead of its log.
  *
+ * A machine without space gets the same batch again after a while: by its promise
+ * (machine/no-space.ts) nothing of it is there. Until then the member is read-only.
+ *
  * Batches without a command for the machine are no transaction of their own; what they did goes
  * with the next one. Until then the machine's records are behind `applied`, and what they lack is
  * in the log.
@@ -27,6 +30,7 @@ import type { EngineJournal, PlannedEntry } from "../machine/engine-journal.ts";
 import { EngineState } from "../machine/engine-state.ts";
 import { Foreseen } from "../machine/foreseen.ts";
 import type { DiskHost } from "../machine/machine-host.ts";
+import { isNoSpace } from "../machine/no-space.ts";
 import type { SessionVerdict } from "../machine/sessions.ts";
 import { assert } from "../util/assert.ts";
 import { readU32 } from "../util/bytes.ts";
@@ -41,6 +45,8 @@ import { checkVersion } from "./versions.ts";
 export interface DiskApplierHooks extends ApplierHooks {
   readonly machine: DiskHost<unknown>;
   readonly journal: EngineJournal;
+  /** After so long a machine that had no space is asked again. */
+  readonly retryMs: number;
   clusterId(): string;
   /** Asks for a turn: the machine has finished. */
   wake(): void;
@@ -74,6 +80,10 @@ export class DiskApplier implements Applier {
   /** So many entries fit into a slice, as far as the machine's last answers tell. */
   #entriesMax: number = ENTRIES_MAX;
   #term = 0;
+  /** Bytes that the source had opened before the batch under way. */
+  #bytesBefore = 0;
+  #retryAtMs: number = Number.POSITIVE_INFINITY;
+  isFull = false;
   state: EngineState = new EngineState();
   applied: number;
   commit: number;
@@ -97,6 +107,10 @@ export class DiskApplier implements Applier {
 
   get term(): number {
     return this.#term;
+  }
+
+  get nextMs(): number {
+    return this.#holds.size > 0 ? Number.POSITIVE_INFINITY : this.#retryAtMs;
   }
 
   get isBusy(): boolean {
@@ -124,6 +138,7 @@ export class DiskApplier implements Applier {
     this.#term = term;
     this.applied = index;
     this.state = state;
+    this.#hasSpace();
     this.letGo("restore");
   }
 
@@ -132,6 +147,8 @@ export class DiskApplier implements Applier {
     const { clock, machine } = this.#hooks;
     if (this.#outcome !== undefined) this.#takeOutcome();
     if (this.#holds.size > 0) return false;
+    if (this.isFull && clock.nowMs() < this.#retryAtMs) return false;
+    this.#retryAtMs = Number.POSITIVE_INFINITY;
     checkVersion(this.state.machineVersion, machine.version);
     for (;;) {
       const nowMs = clock.nowMs();
@@ -141,7 +158,7 @@ export class DiskApplier implements Applier {
       if (isLate) return true;
       if (!this.#gather(upTo)) return false;
       this.#begin(nowMs);
-      if (this.isBusy) return false;
+      if (this.isBusy || this.isFull) return false;
     }
   }
 
@@ -163,6 +180,7 @@ export class DiskApplier implements Applier {
   /** Plans the next batch; false where not one entry is at hand. */
   #gather(upTo: number): boolean {
     this.#foreseen.clear();
+    this.#bytesBefore = this.#source.bytes;
     let bytes = 0;
     while (this.#count < this.#entriesMax && bytes < LIMITS.diskBatchBytesMax) {
       const index = this.applied + this.#count + 1;
@@ -233,7 +251,8 @@ export class DiskApplier implements Applier {
     try {
       answer = machine.apply(batch);
     } catch (cause) {
-      throw this.#failure(cause);
+      this.#failed(cause);
+      return;
     }
     if (isPromise(answer)) this.#await(answer);
     else {
@@ -271,8 +290,8 @@ export class DiskApplier implements Applier {
   #takeOutcome(): void {
     const outcome = this.#outcome!;
     this.#outcome = undefined;
-    if ("error" in outcome) throw this.#failure(outcome.error);
-    this.#store(outcome.results);
+    if ("error" in outcome) this.#failed(outcome.error);
+    else this.#store(outcome.results);
   }
 
   #store(results: readonly unknown[]): void {
@@ -281,7 +300,25 @@ export class DiskApplier implements Applier {
       throw this.#failure(new TypeError("apply did not ask for the records of its batch"));
     }
     this.#hooks.journal.confirm();
+    this.#hasSpace();
     this.#complete(results);
+  }
+
+  /** For want of space it is gathered anew later; everything else ends the replica. */
+  #failed(cause: unknown): void {
+    if (!isNoSpace(cause)) throw this.#failure(cause);
+    const { journal, clock, retryMs } = this.#hooks;
+    journal.abandon();
+    this.#clear();
+    this.#source.reset();
+    this.#source.bytes = this.#bytesBefore;
+    this.isFull = true;
+    this.#retryAtMs = clock.nowMs() + retryMs;
+  }
+
+  #hasSpace(): void {
+    this.isFull = false;
+    this.#retryAtMs = Number.POSITIVE_INFINITY;
   }
 
   /** How long the machine held the loop up, and so how many entries it gets next time. */

@@ -7,10 +7,14 @@
  * and not a snapshot. A sync is due by bytes of applied log, as a snapshot of a machine in memory
  * is.
  *
+ * A machine without space (machine/no-space.ts) is asked again after a while, and so is one that
+ * says of itself that it is full. What it could not sync counts as not durable, so the log grows.
+ *
  * Where a machine was found at opening says nothing: it may be in the page cache alone.
  */
 import type { EngineJournal } from "../machine/engine-journal.ts";
 import type { DiskHost } from "../machine/machine-host.ts";
+import { isNoSpace } from "../machine/no-space.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
 import type { Applier } from "./applier.ts";
 import type { EngineOptions } from "./options.ts";
@@ -20,6 +24,8 @@ export interface DiskKeeperHooks {
   readonly machine: DiskHost<unknown>;
   readonly journal: EngineJournal;
   readonly options: EngineOptions["snapshot"];
+  /** After so long a machine that had no space is asked again. */
+  readonly retryMs: number;
   /** A task between turns, and what is to happen in the turn after it. */
   run<T>(
     task: Promise<T>,
@@ -39,6 +45,9 @@ export class DiskKeeper {
   #bytes = 0;
   #index = 0;
   #isSyncing = false;
+  /** The last sync has found no space. */
+  #hasNoSpace = false;
+  #retryAtMs = 0;
   #running: Promise<void> = Promise.resolve();
 
   constructor(hooks: DiskKeeperHooks) {
@@ -51,9 +60,21 @@ export class DiskKeeper {
     return this.#before;
   }
 
-  isDue(applier: Applier): boolean {
+  /** Whether the machine has no space for what it was given. */
+  get isFull(): boolean {
+    return this.#hasNoSpace || this.#hooks.machine.isFull;
+  }
+
+  /** When {@link isDue} has to be asked at the latest. */
+  get nextMs(): number {
+    return this.isFull && !this.#isSyncing ? this.#retryAtMs : Number.POSITIVE_INFINITY;
+  }
+
+  isDue(applier: Applier, nowMs: number): boolean {
     const { automatic, logBytes, entries } = this.#hooks.options;
-    if (!automatic || this.#isSyncing || applier.isRestoring) return false;
+    if (this.#isSyncing || applier.isRestoring) return false;
+    if (this.isFull) return nowMs >= this.#retryAtMs;
+    if (!automatic) return false;
     const isMuch = applier.bytes - this.#bytes >= logBytes;
     return isMuch && applier.applied - this.#index >= entries;
   }
@@ -70,10 +91,17 @@ export class DiskKeeper {
       this.#running,
       () => {
         this.#isSyncing = false;
+        this.#hasNoSpace = false;
         this.#before = Math.max(this.#before, this.#durable);
         this.#durable = Math.max(this.#durable, index);
       },
-      (_nowMs, cause) => {
+      (nowMs, cause) => {
+        if (isNoSpace(cause)) {
+          this.#isSyncing = false;
+          this.#hasNoSpace = true;
+          this.#retryAtMs = nowMs + this.#hooks.retryMs;
+          return;
+        }
         if (QuorateError.is(cause)) return this.#hooks.failed(cause);
         const message = `the state machine could not be synced: ${messageOf(cause)}`;
         this.#hooks.failed(new QuorateError("REPLICA_FAILED", message, { cause }));
@@ -88,6 +116,7 @@ export class DiskKeeper {
 
   /** The machine became what a snapshot says, and that survives a power cut. */
   restored(index: number, bytes: number): void {
+    this.#hasNoSpace = false;
     this.#durable = Math.max(this.#durable, index);
     this.#before = this.#durable;
     this.#bytes = bytes;

@@ -1,72 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { SimDisk } from "../disk/sim-disk.ts";
-import type { DiskStateMachine } from "../machine/disk-machine.ts";
-import { FileBackend } from "../store/file-backend.ts";
-import { textKey } from "../store/keys.ts";
 import { onStore } from "../store/store-machine.ts";
-import type { StoreMachine, StoreReader } from "../store/store-machine.ts";
-import { fromUtf8, utf8 } from "../util/bytes.ts";
 import { crc32 } from "../util/checksum.ts";
-import type { ResultOf } from "../machine/state-machine.ts";
 import { SeededRandom } from "../util/random.ts";
 import { ManualClock } from "../transport/manual-clock.ts";
 import { nodeDigest } from "./node-checksum.ts";
 import { inspectDirectory } from "./repair/inspect-data-dir.ts";
 import { planQuorumRecovery } from "./repair/quorum-loss.ts";
 import { recoverDirectory } from "./repair/recover-quorum.ts";
-import { add, errorOf, T, total, World } from "./world-harness.ts";
-import type { Command, Opened, Query } from "./world-harness.ts";
-
-/** Adds up, and counts how often it was asked to over all lives: a repetition shows. */
-class Sum implements StoreMachine<Command, Query> {
-  applies = 0;
-  apply(command: Command, store: Parameters<StoreMachine<Command, Query>["apply"]>[1]): never {
-    this.applies++;
-    if (command.type === "boom") throw new Error("boom");
-    if (command.type === "add") {
-      const sum = sumOf(store) + command.amount;
-      store.put(textKey("total"), utf8(String(sum)));
-    } else store.put(textKey("pad"), utf8(command.text));
-    return sumOf(store) as never;
-  }
-  query(query: Query, store: StoreReader): ResultOf<Query> {
-    if (query.type === "throw") throw new Error("no answer");
-    return sumOf(store);
-  }
-}
-
-function sumOf(store: StoreReader): number {
-  const value = store.get(textKey("total"));
-  return value === undefined ? 0 : Number(fromUtf8(value));
-}
-
-class DiskWorld extends World {
-  /** The machine of the newest life of each member, and what happened to it. */
-  readonly sums = new Map<string, Sum>();
-  /** Stands around the machine of each member. */
-  wrap: (machine: DiskStateMachine<Command, Query>) => DiskStateMachine<Command, Query> = (m) => m;
-
-  constructor(seed = 1) {
-    super(seed);
-    this.machines = (disk, id) => {
-      const sum = new Sum();
-      this.sums.set(id, sum);
-      return this.wrap(onStore(sum, backend(disk, id)));
-    };
-  }
-}
-
-function backend(disk: SimDisk, id: string): FileBackend {
-  return new FileBackend({ disk, directory: `/data/${id}/machine`, checksum: crc32 });
-}
-
-const BOOTSTRAP = { bootstrap: true } as const;
-
-async function writes(world: World, { node }: Opened, count: number): Promise<number> {
-  let last = 0;
-  for (let i = 0; i < count; i++) last = await world.until(node.write(add(1)));
-  return last;
-}
+import { backend, BOOTSTRAP, DiskWorld, Sum, writes } from "./disk-world-harness.ts";
+import { add, errorOf, T, total } from "./world-harness.ts";
+import type { Opened, World } from "./world-harness.ts";
 
 describe("a machine on disk", () => {
   test("goes on where it was, without being asked again", async () => {

@@ -36,6 +36,7 @@ import { Loads } from "./loads.ts";
 import { Outbox } from "./outbox.ts";
 import { Reads } from "./reads.ts";
 import { Snapshots } from "./snapshots.ts";
+import { Space } from "./space.ts";
 import { Versions } from "./versions.ts";
 import { Wishes } from "./wishes.ts";
 import { Writes } from "./writes.ts";
@@ -56,6 +57,7 @@ export class Group {
   readonly changes: Changes;
   readonly versions: Versions;
   readonly snapshots: Snapshots;
+  readonly space: Space;
   readonly #context: GroupContext;
   readonly #writes: Writes;
   readonly #reads: Reads;
@@ -75,11 +77,10 @@ export class Group {
   #careAtMs = Number.POSITIVE_INFINITY;
   /** The newest committed configuration, once one was committed. */
   #committed: IndexedConfiguration | undefined;
-  #isFull = false;
-  #isFullTold = false;
 
   constructor(context: GroupContext) {
     this.#context = context;
+    this.space = new Space(context.observers);
     const { electionTimeoutMs, heartbeatIntervalMs, clockDriftBoundPpm } = context.options;
     // Nobody is elected in the first T after a start; the first calls wait for that.
     this.#leaderLostMs = context.clock.nowMs() + 1.5 * electionTimeoutMs;
@@ -316,7 +317,7 @@ export class Group {
   }
 
   logStateChanged(state: LogStatus["state"]): void {
-    this.#isFull = state === "full";
+    this.space.logIs(state);
   }
 
   tick(nowMs: number): void {
@@ -330,9 +331,7 @@ export class Group {
     if (nowMs >= this.#careAtMs) this.#care(nowMs);
     const engine = this.#engine;
     if (engine === undefined) return;
-    if (this.#isFull !== this.#isFullTold) {
-      this.#isFullTold = this.#isFull;
-      engine.core.storage(nowMs, this.#isFull);
+    if (this.space.tells(nowMs, engine.core, this.snapshots.isFull)) {
       this.#writes.health = engine.core.status().health.state;
     }
     this.#loads.dispatch(nowMs);
@@ -392,7 +391,7 @@ export class Group {
       this.changes.advanced(applier.applied);
     }
     if (!this.snapshots.holdsQueries) this.#reads.serve(applier.applied);
-    this.#reads.endBehind(core, this.#writes.health);
+    this.#reads.endBehind(core, applier, this.#writes.health);
     if (this.#writes.needsTurn) this.#context.wake();
     // What has just been answered may have been what the departure waited for.
     if (this.#departure !== undefined && waitingBefore > this.calls.waiting) this.#context.wake();

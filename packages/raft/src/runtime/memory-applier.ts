@@ -21,6 +21,8 @@ export interface MemoryApplierHooks extends ApplierHooks {
 /** The applier of a machine in memory. */
 export class MemoryApplier implements Applier {
   readonly isBusy = false;
+  readonly isFull = false;
+  readonly nextMs: number = Number.POSITIVE_INFINITY;
   readonly #hooks: MemoryApplierHooks;
   readonly #source: EntrySource;
   readonly #entry: AppliedEntry = blankEntry(EntryKind.noop);

@@ -7,6 +7,7 @@ import type { Health } from "../core/health-watch.ts";
 import type { ReadOutcome } from "../core/output.ts";
 import type { MachineHost } from "../machine/machine-host.ts";
 import { QuorateError, messageOf } from "../util/error.ts";
+import type { Applier } from "./applier.ts";
 import type { ReadCall } from "./calls.ts";
 import { ReadWaiters } from "./read-waiters.ts";
 import { cutOffError, isCutOff } from "./writes.ts";
@@ -102,11 +103,11 @@ export class Reads {
     );
   }
 
-  /** Where the log gets nothing any more: ends what waits for more than it holds. */
-  endBehind(core: RaftInputs, health: Health): void {
+  /** Where log or machine take nothing any more: ends what waits for more than they hold. */
+  endBehind(core: RaftInputs, { isFull, applied }: Applier, health: Health): void {
     if (!isCutOff(health)) return;
-    const { lastIndex } = core.status();
-    for (const call of this.#waiters.beyond(lastIndex)) call.reject(cutOffError(health));
+    const reach = isFull ? applied : core.status().lastIndex;
+    for (const call of this.#waiters.beyond(reach)) call.reject(cutOffError(health));
   }
 
   /** No leader is known: ends what has waited long enough. */

@@ -285,8 +285,8 @@ export interface TransferProgress {
 export interface StorageStatus {
   /**
    * `stalled`: nothing has become durable for an election timeout although something waits for it;
-   * `full`: no space for the next segment of the log, so it is read-only; `failed`: a write failed,
-   * and this member has stopped.
+   * `full`: no space for the next segment of the log or for a machine on disk, so it is read-only;
+   * `failed`: a write failed, and this member has stopped.
    */
   readonly state: "ok" | "stalled" | "full" | "failed";
   /** For how long nothing has become durable, in ms; undefined unless it is stalled. */

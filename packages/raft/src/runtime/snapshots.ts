@@ -15,7 +15,8 @@
  *
  * Restoring. From a snapshot that is whole, verified and durable, and never beside `apply`. Until
  * it has ended, queries of a machine in memory wait; the core goes on, since its word rests on log
- * and snapshot, not on the machine. If the machine does not take it, the replica stops.
+ * and snapshot, not on the machine. If the machine does not take it, the replica stops; one on disk
+ * that has no space for it is asked again, and answers from before meanwhile.
  *
  * Everything that changes the group happens in a turn ({@link Snapshots.dispatch}); files and
  * machine work in between.
@@ -33,6 +34,7 @@ import type {
 import type { EngineJournal } from "../machine/engine-journal.ts";
 import { EngineState } from "../machine/engine-state.ts";
 import type { DiskHost, MachineHost } from "../machine/machine-host.ts";
+import { isNoSpace } from "../machine/no-space.ts";
 import type {
   SnapshotId,
   SnapshotMeta,
@@ -100,6 +102,8 @@ export class Snapshots {
   #applier: Applier | undefined;
   #taker: SnapshotTaker | undefined;
   #restoring: { readonly id: SnapshotId; readonly sinceMs: number } | undefined;
+  /** The machine had no space for it: when it is asked again. */
+  #restoreAtMs: number = Number.POSITIVE_INFINITY;
   /** Bytes that were applied when the newest snapshot was captured. */
   #bytesBefore = 0;
   #retryAtMs = 0;
@@ -120,7 +124,9 @@ export class Snapshots {
     const run = this.#run.bind(this);
     if (machine.kind === "disk") {
       const failed = (error: unknown): void => hooks.failed(error);
-      this.#keeper = new DiskKeeper({ machine, journal, options: options.snapshot, run, failed });
+      const retryMs = options.electionTimeoutMs;
+      const { snapshot } = options;
+      this.#keeper = new DiskKeeper({ machine, journal, options: snapshot, retryMs, run, failed });
     }
     const { sendBytesPerSecond, progressTimeoutMs } = options.snapshot;
     const { electionTimeoutMs, heartbeatIntervalMs } = options;
@@ -156,7 +162,15 @@ export class Snapshots {
 
   /** When {@link dispatch} is needed at the latest. */
   get nextMs(): number {
-    return Math.min(this.#sender.nextMs, this.#receiver.nextMs);
+    const machineMs = this.isRestoring ? this.#restoreAtMs : (this.#keeper?.nextMs ?? Infinity);
+    const applierMs = this.#parts?.applier.nextMs ?? Infinity;
+    return Math.min(this.#sender.nextMs, this.#receiver.nextMs, machineMs, applierMs);
+  }
+
+  /** Whether a machine on disk has no space: to apply, to be synced or to be replaced. */
+  get isFull(): boolean {
+    const isFull = this.#keeper?.isFull === true || this.#parts?.applier.isFull === true;
+    return isFull || this.#restoreAtMs < Infinity;
   }
 
   /** Whether the machine is being replaced: nothing may be asked of it. */
@@ -224,8 +238,9 @@ export class Snapshots {
     this.#answerCalls();
     this.#serveAsked(nowMs, parts);
     this.#standStill(parts, false);
+    if (nowMs >= this.#restoreAtMs) this.#restore(this.#restoring!.id);
     const isWanted = this.#hooks.calls.snapshots.size > 0 || this.#asked.length > 0;
-    if (this.#keeper?.isDue(parts.applier) === true) this.#keeper.sync(parts.applier);
+    if (this.#keeper?.isDue(parts.applier, nowMs) === true) this.#keeper.sync(parts.applier);
     if (isWanted || this.#isDue(nowMs, parts)) this.#take(nowMs, parts);
   }
 
@@ -251,7 +266,7 @@ export class Snapshots {
   applied(nowMs: number): void {
     const parts = this.#parts;
     if (parts === undefined) return;
-    const isDue = this.#keeper?.isDue(parts.applier) ?? this.#isDue(nowMs, parts);
+    const isDue = this.#keeper?.isDue(parts.applier, nowMs) ?? this.#isDue(nowMs, parts);
     if (isDue || this.#waitsForMachine) this.#hooks.wake();
   }
 
@@ -459,12 +474,19 @@ export class Snapshots {
     const { applier } = assertDefined(this.#parts, "restored without a core");
     this.#taker?.cancel("another snapshot takes its place");
     applier.hold("restore");
+    this.#restoreAtMs = Infinity;
     this.#restoring = { id, sinceMs: this.#hooks.clock.nowMs() };
     this.#run(
       this.#restoreFrom(id, applier),
       (nowMs, meta) => this.#restored(nowMs, id, meta),
-      (_nowMs, error) => this.#hooks.failed(error),
+      (nowMs, error) => this.#notRestored(nowMs, error),
     );
+  }
+
+  #notRestored(nowMs: number, error: unknown): void {
+    const { machine, options } = this.#hooks;
+    if (machine.kind !== "disk" || !isNoSpace(error)) this.#hooks.failed(error);
+    else this.#restoreAtMs = nowMs + options.electionTimeoutMs;
   }
 
   async #restoreFrom(id: SnapshotId, applier: Applier): Promise<SnapshotMeta> {

@@ -39,7 +39,7 @@ export function statusOf(engine: Engine): ReplicaStatus {
     followers: (raft?.peers ?? []).map((peer) => followerOf(peer, configuration, nowMs)),
     connections: ports.transport.status(),
     log: log.status(),
-    storage: storageOf(raft, log.status().state, nowMs),
+    storage: storageOf(raft, group.space.state, nowMs),
     health: healthOf(raft, nowMs),
     snapshot: group.snapshots.status,
     recovery: log.recovery,

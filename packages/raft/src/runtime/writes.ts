@@ -518,14 +518,14 @@ export function cutOffError(health: Health): QuorateError {
 }
 
 const CUT_OFF = {
-  full: "this member has no space for its log: it is read-only",
+  full: "this member has no space on its disk: it is read-only",
   stalled: "the disk of this member does not answer",
 } as const;
 
 function fullError(call: WriteCall): QuorateError {
   return call.endedBy(
     "DISK_FULL",
-    "the leader, or too many of the other voters, have no space for the log: it is read-only",
+    "the leader, or too many of the other voters, have no space on their disks: it is read-only",
   );
 }
 

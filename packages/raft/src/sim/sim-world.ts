@@ -284,9 +284,7 @@ export class SimWorld implements Harbour<unknown, unknown> {
   #mayStop(member: SimMember, error: QuorateError): boolean {
     const { hurts, hasFailed } = member.disk;
     if (hasFailed || this.#hasRot(member, error)) return true;
-    // A machine on disk has no room to wait with either.
-    const mayNotWait = !member.wasFormed || member.isOnDisk;
-    return error.code === "DISK_FULL" && hurts.has("full") && mayNotWait;
+    return error.code === "DISK_FULL" && hurts.has("full") && !member.wasFormed;
   }
 
   /** A member says that it was removed: then a committed configuration does without it. */

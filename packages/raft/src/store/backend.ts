@@ -7,11 +7,13 @@
  *   compares bytes. They are 1 to `keyBytesMax` bytes long.
  * - `commit` makes all changes or none, whatever happens, and they survive a power cut once it has
  *   resolved. One at a time. Of a commit that was cut short by the end of the process all is there
- *   afterwards or nothing. If it rejects, the backend is not used again.
+ *   afterwards or nothing. If it rejects, the backend is not used again, unless it was for want of
+ *   space (machine/no-space.ts): then nothing of it is there, and it may be tried again.
  * - `get` and `view` see what was committed; of a commit under way they may see all or nothing.
  * - A `view` stays as it was when it was taken, whatever is committed or replaced.
  * - What is put into a `Replacement` is seen by nobody until `take` has resolved; then all of it,
  *   and nothing else, is there, and survives a power cut. One at a time; commits wait for its end.
+ *   Whatever of it rejects, for want of space for instance: `abandon`, and it may be made again.
  * - Values that are given out are the caller's; values and lists that are taken must not change
  *   until the promise settles.
  */

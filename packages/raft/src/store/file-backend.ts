@@ -21,6 +21,7 @@
  */
 import { DiskError } from "../disk/disk.ts";
 import type { Disk, DiskFile } from "../disk/disk.ts";
+import { isNoSpace } from "../machine/no-space.ts";
 import { assert } from "../util/assert.ts";
 import { BTree } from "../util/btree.ts";
 import { ByteReader, ByteWriter, readU32, readU64, writeU32, writeU64 } from "../util/bytes.ts";
@@ -103,10 +104,15 @@ export class FileBackend implements StoreBackend {
     const place = this.#opened;
     assert(!this.#isBusy, "one commit at a time");
     this.#isBusy = true;
-    await guarded(async () => {
-      await append(place, changes, this.#options.checksum);
-      await place.file.sync();
-    });
+    try {
+      // Without space nothing is appended, and the next record is written over what there is.
+      await guarded(() => append(place, changes, this.#options.checksum));
+    } catch (error) {
+      this.#isBusy = !isNoSpace(error);
+      throw error;
+    }
+    // Of what a failed sync leaves nothing is known, whatever it was for.
+    await guarded(() => place.file.sync(), false);
     for (const [key, value] of changes) {
       if (value === undefined) place.tree.delete(key);
       else place.tree.set(key, value.slice());
@@ -130,7 +136,8 @@ export class FileBackend implements StoreBackend {
         await guarded(() => append(place, items, checksum));
         for (const [key, value] of items) place.tree.set(key, value.slice());
       },
-      take: () => guarded(() => this.#take(place, path)),
+      // What is left of one that failed half-way is for the next start to see.
+      take: () => guarded(() => this.#take(place, path), false),
       abandon: async () => {
         await Promise.allSettled([file.close()]);
         await Promise.allSettled([disk.remove(path)]);
@@ -182,13 +189,14 @@ export class FileBackend implements StoreBackend {
   }
 }
 
-async function guarded<T>(task: () => Promise<T>): Promise<T> {
+async function guarded<T>(task: () => Promise<T>, mayWait = true): Promise<T> {
   try {
     return await task();
   } catch (cause) {
     if (!(cause instanceof DiskError)) throw cause;
-    const code = cause.reason === "full" ? "DISK_FULL" : "STORAGE_FAILED";
-    throw new QuorateError(code, messageOf(cause), { cause });
+    const isFull = cause.reason === "full";
+    if (isFull && mayWait) throw new QuorateError("DISK_FULL", messageOf(cause), { cause });
+    throw new QuorateError("STORAGE_FAILED", messageOf(cause), isFull ? {} : { cause });
   }
 }
 

@@ -12,8 +12,11 @@
  * well, which changes no answer.
  *
  * What is not committed is bounded: whoever writes more is told to wait. A commit that fails is
- * final: nothing is written any more.
+ * final: nothing is written any more. One that finds no space is not: its layers stay, reads see
+ * them, and more is taken up to the same bound; then {@link Layers.room} says no. Whoever asks for
+ * a sync, or for room, makes it be tried again.
  */
+import { isNoSpace } from "../machine/no-space.ts";
 import { BTree } from "../util/btree.ts";
 import type { Cursor } from "../util/btree.ts";
 import type { BackendView, StoreBackend, StoreChange, StoreItem, StoreKey } from "./backend.ts";
@@ -57,10 +60,18 @@ export class Layers {
   /** The end of the newest commit: the next one follows it. */
   #tail: Promise<void> = Promise.resolve();
   #failure: { readonly cause: unknown } | undefined;
+  /** A commit has found no space: those behind it wait for {@link #again}. */
+  #isStuck = false;
+  #isFull = false;
 
   constructor(backend: StoreBackend, limits: LayerLimits = LAYER_LIMITS) {
     this.#backend = backend;
     this.#limits = limits;
+  }
+
+  /** Whether there was no space for the last commit that has ended. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   get(key: StoreKey): Uint8Array | undefined {
@@ -97,20 +108,40 @@ export class Layers {
     );
   }
 
+  /**
+   * To be asked before a batch: what it returns, if anything, has to resolve first. It rejects
+   * where there is no space and memory has taken enough; nothing has changed then.
+   */
+  room(): Promise<void> | undefined {
+    const isEnough = this.#waitingBytes > this.#limits.waitingBytes;
+    return this.#isStuck && isEnough ? this.flush() : undefined;
+  }
+
   /** A batch ends here. What it returns, if anything, is to be awaited before the next one. */
   endBatch(): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure.cause;
     const { slots, bytes } = this.#active;
     if (slots.size < this.#limits.changes && bytes < this.#limits.bytes) return undefined;
     this.#freeze();
-    return this.#waitingBytes > this.#limits.waitingBytes ? this.#frozen[0]!.done : undefined;
+    const isEnough = this.#waitingBytes > this.#limits.waitingBytes;
+    return isEnough ? this.#unlessStuck(this.#frozen[0]!.done) : undefined;
   }
 
   /** Resolves when all that was written is committed. */
   async flush(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure.cause;
+    if (this.#isStuck) {
+      this.#again();
+      await this.#tail;
+    }
     if (this.#active.slots.size > 0) this.#freeze();
     await this.#tail;
+  }
+
+  /** Resolves when no commit is under way; what waits for space goes on waiting. */
+  async idle(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure.cause;
+    await this.#unlessStuck(this.#tail);
   }
 
   /** The backend is about to be replaced: what was written is of no use any more. */
@@ -118,16 +149,39 @@ export class Layers {
     this.#active = emptyLayer();
     this.#frozen = [];
     this.#waitingBytes = 0;
+    this.#isStuck = false;
+    this.#isFull = false;
+    this.#tail = Promise.resolve();
   }
 
   #freeze(): void {
     const layer = this.#active;
     this.#active = emptyLayer();
     this.#frozen.push(layer);
+    this.#send(layer);
+  }
+
+  #send(layer: Layer): void {
     layer.done = this.#commit(layer, this.#tail);
     this.#tail = layer.done;
     // Whoever waits for it hears of it; where nobody does, the next batch does.
     layer.done.catch(() => {});
+  }
+
+  /** There may be space now. */
+  #again(): void {
+    this.#isStuck = false;
+    this.#tail = Promise.resolve();
+    for (const layer of this.#frozen) this.#send(layer);
+  }
+
+  /** Waits, whatever comes of it; lack of space is told to whoever asks for room. */
+  async #unlessStuck(done: Promise<void>): Promise<void> {
+    try {
+      await done;
+    } catch (cause) {
+      if (!this.#isStuck) throw cause;
+    }
   }
 
   async #commit(layer: Layer, before: Promise<void>): Promise<void> {
@@ -135,9 +189,12 @@ export class Layers {
     try {
       await this.#backend.commit(changesOf(layer));
     } catch (cause) {
-      this.#failure = { cause };
+      this.#isStuck = isNoSpace(cause);
+      this.#isFull = this.#isStuck;
+      if (!this.#isStuck) this.#failure = { cause };
       throw cause;
     }
+    this.#isFull = false;
     this.#waitingBytes -= layer.bytes;
     this.#frozen = this.#frozen.filter((other) => other !== layer);
   }

@@ -28,7 +28,11 @@ const NOTES: StoreMachine<Command, string> = {
 };
 
 function notes(disk = new SimDisk()): DiskStateMachine<Command, string> {
-  return onStore(NOTES, new FileBackend({ disk, directory: "/m", checksum: crc32 }));
+  return onStore(NOTES, backendOn(disk));
+}
+
+function backendOn(disk: SimDisk): FileBackend {
+  return new FileBackend({ disk, directory: "/m", checksum: crc32 });
 }
 
 let index = 0;
@@ -160,9 +164,74 @@ test("whoever writes more than is committed is told to wait, and a failure is fi
   backend.commits.shift()!();
   await wait;
   backend.commit = async () => {
-    throw new Error("no space");
+    throw new Error("no luck");
   };
   backend.commits.shift()?.();
-  await expect(layers.flush()).rejects.toThrow("no space");
-  expect(() => layers.endBatch()).toThrow("no space");
+  await expect(layers.flush()).rejects.toThrow("no luck");
+  expect(() => layers.endBatch()).toThrow("no luck");
+});
+
+test("without space it takes in memory what it can, says so, and stores all of it later", async () => {
+  const disk = new SimDisk();
+  const limits = { changes: 1, bytes: 1_000, waitingBytes: 4_000 };
+  const machine = onStore(NOTES, backendOn(disk), limits);
+  await machine.open();
+  await apply(machine, { key: "a", value: "1" });
+  await machine.sync();
+  expect(machine.isFull).toBe(false);
+  disk.capacityBytes = disk.usedBytes;
+  const commands = Array.from({ length: 40 }, (_, i) => ({ key: `k${i}`, value: "x".repeat(100) }));
+  let taken = 0;
+  let refused: unknown;
+  for (const command of commands) {
+    try {
+      await apply(machine, command);
+      taken++;
+    } catch (error) {
+      refused = error;
+      break;
+    }
+  }
+  expect(refused).toMatchObject({ code: "DISK_FULL" });
+  expect(machine.isFull).toBe(true);
+  expect(taken).toBeGreaterThan(5);
+  // What it has taken is there, what it refused is not.
+  expect(String(await machine.query("k")).split(" ")).toHaveLength(taken);
+  await expect(machine.sync()).rejects.toMatchObject({ code: "DISK_FULL" });
+  await expect(apply(machine, commands[taken]!)).rejects.toMatchObject({ code: "DISK_FULL" });
+  const before = notes(disk.clone());
+  await before.open();
+  const stored = String(await before.query("")).split(" ");
+  expect(stored[0]).toBe("a=1");
+  expect(stored.length).toBeLessThan(taken);
+
+  disk.capacityBytes = Number.MAX_SAFE_INTEGER;
+  for (const command of commands.slice(taken)) await apply(machine, command);
+  expect(machine.isFull).toBe(false);
+  await machine.sync();
+  await machine.close();
+  const again = notes(disk.kill(new SeededRandom(1)));
+  await again.open();
+  expect(String(await again.query("k")).split(" ")).toHaveLength(40);
+});
+
+test("a restore without space leaves what was there, and may be made again", async () => {
+  const source = notes();
+  await source.open();
+  for (let i = 0; i < 50; i++) await apply(source, { key: `k${i}`, value: "x".repeat(400) });
+  const disk = new SimDisk();
+  const machine = notes(disk);
+  await machine.open();
+  await apply(machine, { key: "mine", value: "1" });
+  const records = [{ key: "base", value: utf8("other") }];
+  const restore = async (): Promise<void> => {
+    const checkpoint = source.checkpoint();
+    await machine.restore(checkpoint.stream(), records).finally(() => checkpoint.release());
+  };
+  disk.capacityBytes = disk.usedBytes + 8_192;
+  await expect(restore()).rejects.toMatchObject({ code: "DISK_FULL" });
+  expect(await machine.query("")).toBe("mine=1");
+  disk.capacityBytes = Number.MAX_SAFE_INTEGER;
+  await restore();
+  expect(await machine.query("")).toBe(await source.query(""));
 });

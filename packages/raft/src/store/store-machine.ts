@@ -104,6 +104,10 @@ class StoredMachine<Command, Query> implements DiskStateMachine<Command, Query> 
     return this.#machine.version ?? 1;
   }
 
+  get isFull(): boolean {
+    return this.#layers.isFull;
+  }
+
   async open(): Promise<readonly EngineRecord[]> {
     await this.#backend.open();
     this.#machine.begin?.(this.#writer);
@@ -123,6 +127,13 @@ class StoredMachine<Command, Query> implements DiskStateMachine<Command, Query> 
   }
 
   apply(
+    batch: DiskBatch<Command>,
+  ): readonly ResultOf<Command>[] | Promise<readonly ResultOf<Command>[]> {
+    const room = this.#layers.room();
+    return room === undefined ? this.#applied(batch) : room.then(() => this.#applied(batch));
+  }
+
+  #applied(
     batch: DiskBatch<Command>,
   ): readonly ResultOf<Command>[] | Promise<readonly ResultOf<Command>[]> {
     const results: ResultOf<Command>[] = [];
@@ -156,7 +167,7 @@ class StoredMachine<Command, Query> implements DiskStateMachine<Command, Query> 
     records: readonly EngineRecord[],
   ): Promise<void> {
     // A commit under way would come to the new place.
-    await this.#layers.flush();
+    await this.#layers.idle();
     const replacement = await this.#backend.replace();
     try {
       const own = records.map(({ key, value }): StoreItem => [ENGINE + key, value]);

@@ -191,7 +191,7 @@ export const ERROR_CODES: Readonly<Record<ErrorCode, CodeRow>> = {
     outcome: "not-done",
     httpStatus: 507,
     exitCode: 4,
-    text: "There is no space for the log, on this member, on the leader or on too many others: read-only.",
+    text: "There is no space on the disk of this member, of the leader or of too many others: read-only.",
   },
   STORAGE_STALLED: {
     retryable: true,

@@ -41,6 +41,10 @@ export class SimDiskHost implements DiskHost<unknown> {
     return this.#inner.version;
   }
 
+  get isFull(): boolean {
+    return this.#inner.isFull;
+  }
+
   open(): Promise<readonly EngineRecord[]> {
     return this.#inner.open();
   }
