@@ -15,6 +15,7 @@ import { killAt } from "../harness/kill-step.ts";
 import type { KillStep } from "../harness/kill-step.ts";
 import { perform } from "../harness/kv-client.ts";
 import { Ledger } from "../harness/ledger.ts";
+import { Progress } from "../harness/progress.ts";
 import { waitUntil } from "../harness/wait.ts";
 
 const LONG = process.env["QUORATE_LONG"] === "1";
@@ -53,7 +54,10 @@ test(
   async (context) => {
     const trial = await Trial.begin(context);
     const random = new SeededRandom(11);
-    for (let round = 0; round < (LONG ? 100 : 3); round++) {
+    const rounds = LONG ? 100 : 3;
+    const progress = new Progress(context, "kills", rounds);
+    for (let round = 0; round < rounds; round++) {
+      progress.show(round);
       await trial.acknowledged(30);
       await sleep(random.below(60));
       const count = round % 2 === 0 ? 3 : 1 + random.below(2);

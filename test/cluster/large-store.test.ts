@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { TestContext } from "vitest";
 import { takePort } from "../harness/ports.ts";
+import { Progress } from "../harness/progress.ts";
 import { scratchDirectory } from "../harness/scratch.ts";
 import { waitUntil } from "../harness/wait.ts";
 
@@ -41,6 +42,7 @@ test(
   { timeout: LONG ? 4 * 3_600_000 : 60_000 },
   async (context) => {
     const members = await Large.cluster(context);
+    const progress = new Progress(context, "keys", KEYS);
     let peak = 0;
     const leader = await waitUntil("one leads", 20_000, async () => {
       const { leader: id } = await members[0]!.ask("status");
@@ -51,7 +53,7 @@ test(
     while (filling.goesOn) {
       const all = await Promise.all(members.map((member) => member.ask("status")));
       peak = Math.max(peak, ...all.map(({ anonymousBytes }) => anonymousBytes));
-      progress(`${leader.id} fills`, all.find(({ filled }) => filled > 0)?.filled ?? 0);
+      progress.show(all.find(({ filled }) => filled > 0)?.filled ?? 0, `${leader.id} fills`);
       await sleep(LONG ? 1_000 : 50);
     }
     await isFull;
@@ -83,7 +85,7 @@ test(
       expect(await lost.ask("get 1")).toHaveProperty("has");
       const { anonymousBytes } = await lost.ask("status");
       peak = Math.max(peak, anonymousBytes, (await leader.ask("status")).anonymousBytes);
-      progress("rebuilding", KEYS);
+      progress.show(KEYS, `${lost.id} is rebuilt`);
     }
     expect(await replaced).toEqual({ replaced: lost.id });
     await waitUntil("it has all", WAIT_MS, async () => (await lost.ask(`get ${KEYS - 1}`)).has);
@@ -105,13 +107,6 @@ function going(task: Promise<unknown>): { readonly goesOn: boolean } {
   const end = (): void => void (state.goesOn = false);
   task.then(end, end);
   return state;
-}
-
-function progress(what: string, keys: number): void {
-  if (!LONG || !process.stderr.isTTY) return;
-  const filled = Math.round((30 * keys) / KEYS);
-  const bar = "█".repeat(filled) + "░".repeat(30 - filled);
-  process.stderr.write(`\r\u001b[2K${bar} ${what}, ${keys} keys`);
 }
 
 interface Place {

@@ -15,6 +15,7 @@ import { Cluster } from "../harness/cluster.ts";
 import type { Member } from "../harness/cluster.ts";
 import { Ledger } from "../harness/ledger.ts";
 import { Load } from "../harness/load.ts";
+import { Progress } from "../harness/progress.ts";
 import { skipLoudly } from "../harness/skip-loudly.ts";
 import { expectLinearizable } from "../harness/verdict.ts";
 import { waitUntil } from "../harness/wait.ts";
@@ -65,26 +66,35 @@ test.for([
       thinkMs: 5,
     });
 
+    const progress = new Progress(context, "power cuts", rounds);
+    let cut = 0;
     for (let round = 0; round < rounds; round++) {
+      progress.show(round, `${ledger.acknowledged} writes acknowledged`);
       const goal = ledger.acknowledged + 20 + random.below(60);
       await waitUntil("writes are acknowledged", 20_000, () => ledger.acknowledged >= goal);
       const first = random.below(3);
       const count = round % 3 === 0 ? 3 : 1 + random.below(3);
       const hit = [0, 1, 2].slice(0, count).map((i) => sites[(first + i) % 3]!);
       await cutPower(hit, random);
+      cut += count;
       for (const { member } of hit) member.start();
       await cluster.settled(20_000);
     }
 
+    progress.show(rounds);
     await ledger.stop();
     const history = await load.stop();
     await cluster.settled(20_000);
-    await context.annotate(`${ledger.acknowledged} acknowledged, ${history.length} in the history`);
     for (const member of cluster.members) {
       const audit = await ledger.audit(member.httpPort);
       expect(audit, member.id).toMatchObject({ lost: [], appeared: [], invented: [] });
     }
     expectLinearizable(history, cluster.directory);
+    const done = `${rounds} power cuts, of ${cut} volumes in all`;
+    const found = `nothing of ${ledger.acknowledged} acknowledged writes was lost`;
+    const text = `${done}: ${found}; ${history.length} operations are linearizable`;
+    await context.annotate(text);
+    if (LONG) process.stderr.write(`${text}\n`);
   },
 );
 

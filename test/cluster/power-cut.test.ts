@@ -6,6 +6,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { TestContext } from "vitest";
+import { Progress } from "../harness/progress.ts";
 import { skipLoudly } from "../harness/skip-loudly.ts";
 import { compileProgram } from "../power-cut/compile.ts";
 import { runCuts } from "../power-cut/cut-run.ts";
@@ -58,7 +59,9 @@ describe.each([
     { timeout: 60_000 + cuts * 2_000 },
     async (context) => {
       const judge = new Judge();
-      await cutPower(context, { program, judge, cuts, roundsPerDirectory });
+      const bar = new Progress(context, "power cuts", cuts);
+      const progress = (done: number): void => bar.show(done, `${judge.acknowledged} acknowledged`);
+      await cutPower(context, { program, judge, cuts, roundsPerDirectory, progress });
       expect(judge.losses).toEqual([]);
       expect(judge.acknowledged).toBeGreaterThan(cuts * 20);
     },

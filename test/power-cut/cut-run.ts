@@ -39,6 +39,8 @@ export interface CutOptions {
   readonly seed: number;
   /** After so many rounds the directory is removed, so that beginnings are cut as well. */
   readonly roundsPerDirectory: number;
+  /** Hears how many cuts there were. */
+  readonly progress?: (cuts: number) => void;
   /** Ends the run at the first loss. */
   readonly untilLoss?: boolean;
 }
@@ -68,6 +70,7 @@ export async function runCuts(options: CutOptions): Promise<number> {
       // What it said before the power went still counts.
       await program.follow(judge, round, undefined);
       await volume.restore();
+      options.progress?.(round);
     }
   } finally {
     await next.kill();
