@@ -3,47 +3,39 @@
  * go on.
  */
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ERROR_CODES, openReplica, QuorateError } from "quorate";
 import type { ReplicaEvent } from "quorate";
 import { HOST, nodeOptions } from "./environment.ts";
 import { createApp } from "./routes.ts";
 
+const FAREWELL_MS = 1_000;
+
 try {
   await run();
 } catch (error) {
-  if (!QuorateError.is(error)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = ERROR_CODES[error.code].exitCode;
+  const { code, message } = error as Error & { readonly code?: string };
+  if (code === undefined) throw error; // a defect shows its stack
+  process.stderr.write(`${message}\n`);
+  process.exitCode = QuorateError.is(error) ? ERROR_CODES[error.code].exitCode : 1;
 }
 
 async function run(): Promise<void> {
   const { replica, httpPort } = nodeOptions(process.env);
-  const node = await openReplica(replica);
-  const ended = new Promise<QuorateError | undefined>((end) => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => end(undefined));
-    node.on("removed", () => end(undefined));
-    node.on("failed", ({ error }) => end(error));
-    const { failure } = node.status(); // it may have ended before anybody listened
-    if (failure !== undefined) end(failure);
-  });
+  await using node = await openReplica(replica);
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => void node.close());
   node.onAny((event) => tell(event, node.id));
-  const app = createApp(node);
-  try {
-    app.listen(httpPort, HOST);
-    await once(app, "listening");
-    say(`http://${HOST}:${httpPort} serves`);
-    const { state, address } = node.status();
-    if (state === "waiting") say(`${node.id} waits at ${address} until it is joined`);
-    const failure = await ended;
-    if (failure !== undefined) throw failure;
-  } catch (cause) {
-    if (QuorateError.is(cause)) throw cause;
-    throw new QuorateError("LISTEN_FAILED", `no HTTP on ${HOST}:${httpPort}: ${String(cause)}`);
-  } finally {
-    await node.close();
-    app.close();
-    app.closeAllConnections();
-  }
+  const app = createApp(node).listen(httpPort, HOST);
+  await once(app, "listening");
+  say(`http://${HOST}:${httpPort} serves`);
+  const { state, address } = node.status();
+  if (state === "waiting") say(`${node.id} waits at ${address} until it is joined`);
+  const failure = await node.ended;
+  // Nodes that dial it meanwhile hear why it is none of theirs.
+  if (failure?.code === "CLUSTER_EXISTS") await sleep(FAREWELL_MS);
+  app.close();
+  app.closeAllConnections();
+  if (failure !== undefined && failure.code !== "REMOVED") throw failure;
 }
 
 function tell(event: ReplicaEvent, id: string): void {

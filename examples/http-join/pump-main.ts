@@ -85,8 +85,10 @@ function flags(): { readonly to: string; readonly count: number; readonly client
         to: { type: "string", default: "" },
         count: { type: "string", default: "1000" },
         clients: { type: "string", default: "4" },
+        help: { type: "boolean", default: false },
       },
     });
+    if (values.help) throw new Error("Sets many values, and says how that went.");
     const to = new URL(values.to).origin;
     const [count, clients] = [Number(values.count), Number(values.clients)];
     if (count >= 1 && clients >= 1 && clients <= 1_000) return { to, count, clients };

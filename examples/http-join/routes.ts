@@ -13,65 +13,40 @@ import type { GetKey, RemoveKey, SetKey } from "./store.ts";
 const JOIN_MS = 10_000;
 
 type Node = Replica<SetKey | RemoveKey, GetKey>;
-type Parameters = Readonly<Record<string, string>>;
+type Handler = (node: Node, given: Readonly<Record<string, string>>) => Promise<string>;
 
-interface Route {
-  /** Parameters that it must have. */
-  readonly takes: readonly string[];
-  run(node: Node, given: Parameters): Promise<string>;
-}
-
-const ROUTES: Readonly<Record<string, Route>> = {
-  "/join": {
-    takes: ["nodeId", "raftPort"],
-    run: async (node, { nodeId = "", raftPort = "" }) => {
-      if (!isPort(raftPort)) throw new BadRequest(400, `raftPort is a port, not "${raftPort}"`);
-      return `${nodeId} has joined; ${votersOf(await join(node, nodeId, `${HOST}:${raftPort}`))}`;
-    },
+/** By path and the parameters that it takes. */
+const ROUTES: Readonly<Record<string, Handler>> = {
+  "/join nodeId raftPort": async (node, { nodeId = "", raftPort = "" }) => {
+    if (!isPort(raftPort)) throw new HttpError(400, `raftPort is a port, not "${raftPort}"`);
+    return `${nodeId} has joined; ${votersOf(await join(node, nodeId, `${HOST}:${raftPort}`))}`;
   },
-  "/set": {
-    takes: ["key", "value"],
-    run: async (node, { key = "", value = "" }) => {
-      await node.write({ type: "set", key, value });
-      return `${key}=${value}`;
-    },
+  "/set key value": async (node, { key = "", value = "" }) => {
+    await node.write({ type: "set", key, value });
+    return `${key}=${value}`;
   },
-  "/get": {
-    takes: ["key"],
-    run: async (node, { key = "" }) => {
-      const value = await node.read({ type: "get", key });
-      if (value === undefined) throw new BadRequest(404, `there is no key ${key}`);
-      return value;
-    },
+  "/get key": async (node, { key = "" }) => {
+    const value = await node.read({ type: "get", key });
+    if (value === undefined) throw new HttpError(404, `there is no key ${key}`);
+    return value;
   },
-  "/remove": {
-    takes: ["key"],
-    run: async (node, { key = "" }) => {
-      if (await node.write({ type: "remove", key })) return `${key} is removed`;
-      throw new BadRequest(404, `there is no key ${key}`);
-    },
+  // The original left it open what is removed: both can be.
+  "/remove key": async (node, { key = "" }) => {
+    if (await node.write({ type: "remove", key })) return `${key} is removed`;
+    throw new HttpError(404, `there is no key ${key}`);
   },
-  "/remove-node": {
-    takes: ["nodeId"],
-    run: async (node, { nodeId = "" }) => {
-      return `${nodeId} has left; ${votersOf(await node.members.remove(nodeId))}`;
-    },
+  "/remove nodeId": async (node, { nodeId = "" }) => {
+    return `${nodeId} has left; ${votersOf(await node.members.remove(nodeId))}`;
   },
-  "/snapshot": {
-    takes: [],
-    run: async (node) => {
-      const { index, bytes } = await node.snapshot();
-      return `snapshot of everything up to entry ${index}: ${bytes} bytes`;
-    },
+  "/snapshot": async (node) => {
+    const { index, bytes } = await node.snapshot();
+    return `snapshot of everything up to entry ${index}: ${bytes} bytes`;
   },
-  "/status": {
-    takes: [],
-    run: async (node) => {
-      const { id, state, role, term, leader = "nobody", applied, snapshot } = node.status();
-      const what = state === "running" ? role : state;
-      const head = `${id} is ${what}; term ${term}; ${leader} leads; applied ${applied}`;
-      return `${head}; snapshot ${snapshot.index}; ${votersOf(node.members.list())}`;
-    },
+  "/status": async (node) => {
+    const { id, state, role, term, leader = "nobody", applied, snapshot } = node.status();
+    const what = state === "running" ? role : state;
+    const head = `${id} is ${what}; term ${term}; ${leader} leads; applied ${applied}`;
+    return `${head}; snapshot ${snapshot.index}; ${votersOf(node.members.list())}`;
   },
 };
 
@@ -91,20 +66,21 @@ export function createApp(node: Node): Server {
   });
 }
 
-async function answer(node: Node, path: string, given: URLSearchParams): Promise<string> {
-  // The original left it open what is removed: both can be.
-  const route = ROUTES[path === "/remove" && given.has("nodeId") ? "/remove-node" : path];
-  if (route === undefined) {
-    throw new BadRequest(404, `there is no ${path}, but ${Object.keys(ROUTES).join(", ")}`);
+async function answer(node: Node, path: string, query: URLSearchParams): Promise<string> {
+  const names = [...query].flatMap(([name, value]) => (value === "" ? [] : [name])).sort();
+  const handler = ROUTES[[path, ...names].join(" ")];
+  if (handler !== undefined) return handler(node, Object.fromEntries(query));
+  const routes = Object.keys(ROUTES).map((route) => route.split(" "));
+  const takes = routes.filter(([known]) => known === path).map(([, ...wanted]) => listOf(wanted));
+  if (takes.length > 0) {
+    throw new HttpError(400, `${path} takes ${takes.join(", or ")}; given: ${listOf(names)}`);
   }
-  const { takes } = route;
-  const wrong = [...given.keys()].find((name) => !takes.includes(name));
-  const missing = takes.find((name) => (given.get(name) ?? "") === "");
-  if (wrong === undefined && missing === undefined) {
-    return route.run(node, Object.fromEntries(given));
-  }
-  const what = missing === undefined ? `there is no parameter ${wrong}` : `${missing} is missing`;
-  throw new BadRequest(400, `${what}: ${path} takes ${takes.join(" and ") || "nothing"}`);
+  const paths = new Set(routes.map(([known]) => known));
+  throw new HttpError(404, `there is no ${path}, but ${[...paths].join(", ")}`);
+}
+
+function listOf(names: readonly string[]): string {
+  return names.join(" and ") || "nothing";
 }
 
 /**
@@ -112,21 +88,19 @@ async function answer(node: Node, path: string, given: URLSearchParams): Promise
  * once: its entries would have to be thrown away.
  */
 async function join(node: Node, id: string, address: string): Promise<MembershipStatus> {
-  let stop = (): void => {};
-  const refusal = new Promise<never>((_, reject: (error: BadRequest) => void) => {
-    stop = node.on("peer-refused", ({ peer, code }) => {
-      if (peer !== id || code !== RefusalCode.cluster) return;
-      const what = `${id} has a cluster of its own, since it was started with RAFT_BOOTSTRAP`;
-      const how = "end it, delete its RAFT_VOLUME_DIR, start it without, and join it again";
-      reject(new BadRequest(409, `${what}: ${how}`));
-    });
+  const refusal = new AbortController();
+  const stop = node.on("peer-refused", ({ peer, code }) => {
+    if (peer === id && code === RefusalCode.cluster) refusal.abort();
   });
   try {
-    const added = node.members.add({ id, address }, { timeoutMs: JOIN_MS });
-    return await Promise.race([added, refusal]);
+    const options = { timeoutMs: JOIN_MS, signal: refusal.signal };
+    return await node.members.add({ id, address }, options);
   } catch (error) {
-    if (error instanceof BadRequest) await node.members.cancel();
-    throw error;
+    if (!refusal.signal.aborted) throw error;
+    await node.members.cancel();
+    const what = `${id} has a cluster of its own, since it was started with RAFT_BOOTSTRAP`;
+    const how = "end it, delete its RAFT_VOLUME_DIR, start it without, and join it again";
+    throw new HttpError(409, `${what}: ${how}`);
   } finally {
     stop();
   }
@@ -137,7 +111,7 @@ function votersOf({ members }: MembershipStatus): string {
   return `the cluster is ${voters.join(", ") || "not known yet"}`;
 }
 
-class BadRequest extends Error {
+class HttpError extends Error {
   readonly status: number;
 
   constructor(status: number, message: string) {
@@ -147,7 +121,7 @@ class BadRequest extends Error {
 }
 
 function statusOf(error: unknown): number {
-  if (error instanceof BadRequest) return error.status;
+  if (error instanceof HttpError) return error.status;
   return QuorateError.is(error) ? ERROR_CODES[error.code].httpStatus : 500;
 }
 

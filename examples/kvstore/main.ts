@@ -11,37 +11,24 @@ import { tellStory } from "./story.ts";
 try {
   await run();
 } catch (error) {
-  if (!QuorateError.is(error)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = ERROR_CODES[error.code].exitCode;
+  const { code, message } = error as Error & { readonly code?: string };
+  if (code === undefined) throw error; // a defect shows its stack
+  process.stderr.write(`${message}\n`);
+  process.exitCode = QuorateError.is(error) ? ERROR_CODES[error.code].exitCode : 1;
 }
 
 async function run(): Promise<void> {
   const { replica, machine, host, httpPort } = memberOptions(process.argv.slice(2));
-  const node = await openReplica(replica);
-  const ended = new Promise<QuorateError | undefined>((end) => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => end(undefined));
-    node.on("removed", () => end(undefined));
-    node.on("failed", ({ error }) => end(error));
-    const { failure } = node.status(); // it may have ended before anybody listened
-    if (failure !== undefined) end(failure);
-  });
+  await using node = await openReplica(replica);
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => void node.close());
   tellStory(node, say);
-  const app = createApp(node, machine);
-  try {
-    app.listen(httpPort, host);
-    await once(app, "listening");
-    say(`Admin console: http://${host}:${httpPort}/status`);
-    const failure = await ended;
-    if (failure !== undefined) throw failure;
-  } catch (cause) {
-    if (QuorateError.is(cause)) throw cause;
-    throw new QuorateError("LISTEN_FAILED", `no HTTP on ${host}:${httpPort}: ${String(cause)}`);
-  } finally {
-    await node.close();
-    app.close();
-    app.closeAllConnections();
-  }
+  const app = createApp(node, machine).listen(httpPort, host);
+  await once(app, "listening");
+  say(`Admin console: http://${host}:${httpPort}/status`);
+  const failure = await node.ended;
+  app.close();
+  app.closeAllConnections();
+  if (failure !== undefined && failure.code !== "REMOVED") throw failure;
 }
 
 function say(line: string): void {

@@ -11,16 +11,17 @@ const DATA = "example-data";
 try {
   await run();
 } catch (error) {
-  if (!QuorateError.is(error)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = ERROR_CODES[error.code].exitCode;
+  const { code, message } = error as Error & { readonly code?: string };
+  if (code === undefined) throw error; // a defect shows its stack
+  process.stderr.write(`${message}\n`);
+  process.exitCode = QuorateError.is(error) ? ERROR_CODES[error.code].exitCode : 1;
 }
 
 async function run(): Promise<void> {
   const { id, address, join } = optionsOf(process.argv.slice(2));
   const dataDir = `${DATA}/node${id}`;
   mkdirSync(DATA, { recursive: true });
-  const node = await openReplica({
+  await using node = await openReplica({
     id,
     listen: address,
     dataDir,
@@ -28,21 +29,14 @@ async function run(): Promise<void> {
     start: join ? { wait: true } : { members: firstMembers() },
   });
   process.stdout.write(`${id} listens on ${address}; a prompt comes once a majority is up\n`);
-  const ended = new Promise<QuorateError | undefined>((end) => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => end(undefined));
-    node.on("removed", ({ reason }) => {
-      process.stdout.write(`${reason}\n`);
-      end(undefined);
-    });
-    node.on("failed", ({ error }) => end(error));
-    const stop = node.leadership.watch(({ leader }) => {
-      if (leader === undefined) return;
-      void prompt(node, `${DATA}/history${id}`).then(() => end(undefined));
-      stop();
-    });
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => void node.close());
+  const stop = node.leadership.watch(({ leader }) => {
+    if (leader === undefined) return;
+    void prompt(node, `${DATA}/history${id}`).then(() => node.close());
+    stop();
   });
-  const failure = await ended;
-  await node.close();
+  const failure = await node.ended;
   process.stdin.destroy();
-  if (failure !== undefined) throw failure;
+  if (failure?.code === "REMOVED") process.stdout.write(`${failure.message}\n`);
+  else if (failure !== undefined) throw failure;
 }

@@ -133,13 +133,14 @@ async function expectMistakes(example: Example): Promise<void> {
   const ask = (path: string): Promise<string> =>
     example.run(`curl -w "%{http_code}" "http://localhost:8000${path}"`);
   expect(await ask("/join?nodeID=n5&raftPort=1")).toBe(
-    "nodeId is missing: /join takes nodeId and raftPort\n400",
+    "/join takes nodeId and raftPort; given: nodeID and raftPort\n400",
   );
   expect(await ask("/set?key=a&value=1&ttl=3")).toBe(
-    "there is no parameter ttl: /set takes key and value\n400",
+    "/set takes key and value; given: key and ttl and value\n400",
   );
   expect(await ask("/join?nodeId=n5&raftPort=http")).toBe('raftPort is a port, not "http"\n400');
   expect(await ask("/remove?nodeId=n9")).toMatch(/n9.*\n404$/);
+  expect(await ask("/remove")).toBe("/remove takes key, or nodeId; given: nothing\n400");
   expect(await ask("/put")).toMatch(/^there is no \/put, but \/join, \/set, .*\n404$/);
 }
 

@@ -1,7 +1,7 @@
 /** Members come: asked for through any member, waited for, bound, bootstrapped only once. */
 import { describe, expect, test } from "vitest";
 import { NO_INCARNATION } from "../core/configuration.ts";
-import { NO_CLUSTER } from "../transport/transport.ts";
+import { NO_CLUSTER, RefusalCode } from "../transport/transport.ts";
 import { alone, change, joined, leaderOf } from "./join-harness.ts";
 import type { Opened } from "./world-harness.ts";
 import { add, errorOf, T, total, World } from "./world-harness.ts";
@@ -227,6 +227,10 @@ describe("bootstrap", () => {
     await world.when(() => second.node.status().state === "failed", "it stops");
     expect(second.node.status().failure?.code).toBe("CLUSTER_EXISTS");
     expect(second.node.status().failure?.message).toContain("members replace n1");
+    // Whoever dials it until it is closed hears why, and not that it stops.
+    const heard = ({ events }: typeof n2): boolean =>
+      events.some((e) => e.type === "peer-refused" && e.code === RefusalCode.cluster);
+    await world.when(() => heard(n2) && heard(n3), "both others hear why");
     await world.close([second]);
     const error = await world.until(errorOf(world.opening("n1", { bootstrap: true })));
     expect(error.code).toBe("REMOVED");

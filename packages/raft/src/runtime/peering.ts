@@ -110,6 +110,8 @@ export class Peering implements Newcomers {
   #writing: Promise<void> | undefined;
   #ready = false;
   #isCondemned = false;
+  /** What who dials us hears then, to the end. */
+  #farewell: Verdict = refuse("overloaded", "this member stops");
 
   constructor(context: PeeringContext, identity: Identity) {
     this.#context = context;
@@ -209,10 +211,8 @@ export class Peering implements Newcomers {
 
   judge(remote: Hello, dialed: MemberId | undefined, target?: MemberId): Verdict {
     if (!this.#ready) return refuse("overloaded", "this member is starting");
+    if (this.#isCondemned) return this.#farewell;
     const admission = this.#admit(remote, dialed);
-    // Who may not talk to us hears why, to the end.
-    if (this.#isCondemned)
-      return admission.accept ? refuse("overloaded", "this member stops") : admission;
     // Somebody who was unformed when we dialed and is formed now takes part in no decision of ours.
     if (remote.clusterId !== NO_CLUSTER) this.#formation?.disconnected(remote.id);
     if (admission.accept) {
@@ -454,6 +454,7 @@ export class Peering implements Newcomers {
       `${remote.clusterId} knows a member ${id} at this address: its directory was lost, perhaps. ` +
       `It must be replaced there (members replace ${id}) and started with --join; if a new ` +
       `cluster is really meant, it needs another id or address`;
+    this.#farewell = refuse("cluster", reason);
     this.condemned(new QuorateError("CLUSTER_EXISTS", reason), reason);
   }
 
