@@ -11,13 +11,15 @@ import type { Socket } from "node:net";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { fastify } from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { QuorateError } from "quorate";
 import type { Replica } from "quorate";
 import type { KvCommand, KvQuery, StoreSize } from "../store/command.ts";
+import { sendAnswer } from "./answer.ts";
 import { Origins } from "./cors.ts";
-import { describeError, HttpError, HTTP_ERROR_CODES } from "./http-error.ts";
+import { errorAnswer } from "./error-answer.ts";
+import { HttpError, HTTP_ERROR_CODES } from "./http-error.ts";
 import type { HttpErrorCode } from "./http-error.ts";
-import { addKvRoutes, sendJson, valueTooLarge } from "./kv-routes.ts";
+import { KvHandlers } from "./kv-handlers.ts";
+import { addKvRoutes } from "./kv-routes.ts";
 import { addLeaderRoutes } from "./leader-routes.ts";
 import { addMemberRoutes } from "./member-routes.ts";
 import { addStatusRoutes } from "./status-routes.ts";
@@ -53,8 +55,10 @@ const CHECK_INTERVAL_MS = 2_000;
 /** Makes the HTTP face; the caller makes it listen and closes it. */
 export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   const handleError = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
-    sendError(options, error, { request, reply });
+    const target = { method: request.method, url: request.raw.url! };
+    sendAnswer(reply, errorAnswer(options, error, target));
   };
+  const handlers = new KvHandlers(options);
   const app = fastify({
     logger: false,
     bodyLimit: options.valueBytesMax,
@@ -97,7 +101,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   app.server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     app.server.emit("request", request, response);
   });
-  addKvRoutes(app, options);
+  addKvRoutes(app, handlers);
   addLeaderRoutes(app, options);
   addMemberRoutes(app, options);
   addStatusRoutes(app, { ...options, http: () => listeningAt(app) });
@@ -177,7 +181,7 @@ function refuseRoute(request: FastifyRequest): never {
       "/kv, /kv/<key>, /members, /members/<id>, /leader/transfer, /snapshot, /status and /health";
     throw new HttpError("ROUTE_NOT_FOUND", `nothing is at ${path}; there are ${routes}`);
   }
-  throw new HttpError("METHOD_NOT_ALLOWED", `${path} takes ${allow}`, { allow });
+  throw new HttpError("METHOD_NOT_ALLOWED", `${path} takes ${allow}`, { headers: { allow } });
 }
 
 function allowedMethods(path: string): string | undefined {
@@ -188,48 +192,6 @@ function allowedMethods(path: string): string | undefined {
   if (path === "/kv") return "GET, HEAD, PUT, POST, DELETE";
   if (!path.startsWith("/kv/")) return undefined;
   return path.includes("/", 4) ? "POST" : "GET, HEAD, PUT, POST, DELETE";
-}
-
-/** Not available, too late, disk full: events of the replica say so, not every request. */
-const EXPECTED: ReadonlySet<number> = new Set([503, 504, 507]);
-
-function sendError(
-  options: HttpAppOptions,
-  thrown: unknown,
-  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
-): void {
-  const error = translate(thrown, request, options);
-  const described = describeError(error);
-  const status = described?.status ?? 500;
-  if (status >= 500 && !EXPECTED.has(status)) {
-    options.onError(error, `${request.method} ${request.raw.url}`);
-  }
-  if (status === 503) reply.header("retry-after", "1");
-  if (error instanceof HttpError && error.fields.allow !== undefined) {
-    reply.header("allow", error.fields.allow);
-  }
-  const body = described?.body ?? {
-    code: "INTERNAL",
-    message: "a defect of the server; its log has the details",
-    retryable: false,
-    outcome: "unknown",
-  };
-  sendJson(reply.code(status), { error: body });
-}
-
-/** Errors of the framework in our own words. */
-function translate(thrown: unknown, request: FastifyRequest, options: HttpAppOptions): unknown {
-  if (thrown instanceof HttpError || QuorateError.is(thrown)) return thrown;
-  const { code, statusCode, message } = thrown as { [key: string]: unknown };
-  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") return valueTooLarge(options.valueBytesMax);
-  if (code === "FST_ERR_BAD_URL") {
-    const what = request.raw.url!.startsWith("/kv/") ? "the key" : "the path";
-    return new HttpError("KEY_INVALID", `${what} is not percent-encoded UTF-8`);
-  }
-  if (typeof statusCode === "number" && statusCode >= 400 && statusCode < 500) {
-    return new HttpError("REQUEST_INVALID", String(message));
-  }
-  return thrown;
 }
 
 /**

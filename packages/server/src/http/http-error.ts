@@ -112,8 +112,8 @@ export const HTTP_ERROR_CODES: Readonly<Record<HttpErrorCode, CodeRow>> = {
 export interface HttpErrorFields {
   /** The revision that the key has; 0 where it is absent. */
   readonly revision?: number;
-  /** The methods that the path takes. */
-  readonly allow?: string;
+  /** What the answer says beside its body; names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** An error that the HTTP face answers with. */

@@ -8,7 +8,6 @@
  * instead of being ignored, because a client that sends them counts on them.
  */
 import type { IncomingHttpHeaders } from "node:http";
-import type { FastifyReply } from "fastify";
 import { QuorateError } from "quorate";
 import type { KvCommand, NameRefused } from "../store/command.ts";
 import { isRequestKey } from "../store/command-codec.ts";
@@ -22,6 +21,9 @@ export const IDEMPOTENCY_HEADER = "idempotency-key";
 
 /** The header of an answer that is a repetition of an earlier one. */
 export const REPLAYED_HEADER = "idempotency-replayed";
+
+const REPEATED: Readonly<Record<string, string>> = { [REPLAYED_HEADER]: "true" };
+const NOT_REPEATED: Readonly<Record<string, string>> = {};
 
 /** The command under the name that its request has, if it has one. Throws REQUEST_INVALID. */
 export function named<C extends KvCommand>(command: C, headers: IncomingHttpHeaders): C {
@@ -38,11 +40,15 @@ export function refuseName(headers: IncomingHttpHeaders): void {
   throw new HttpError("REQUEST_INVALID", "an Idempotency-Key has a meaning on writes of keys only");
 }
 
-/** The result of a write that was looked at; notes on the answer whether it is a repetition. */
-export function settled<R extends KeptResult>(result: R | NameRefused, reply: FastifyReply): R {
+/** The result of a write that was looked at; throws where its name was refused. */
+export function settled<R extends KeptResult>(result: R | NameRefused): R {
   if (result.type === "name-refused") throw refusalOf(result);
-  if (result.repeated === true) reply.header(REPLAYED_HEADER, "true");
   return result;
+}
+
+/** What the answer says of whether it is a repetition. */
+export function repetitionOf({ repeated }: KeptResult): Readonly<Record<string, string>> {
+  return repeated === true ? REPEATED : NOT_REPEATED;
 }
 
 function refusalOf({ reason }: NameRefused): HttpError | QuorateError {

@@ -7,8 +7,9 @@
 import type { FastifyInstance } from "fastify";
 import type { Replica } from "quorate";
 import type { KvCommand, KvQuery } from "../store/command.ts";
+import { sendJson } from "./answer.ts";
 import { refuseName } from "./idempotency.ts";
-import { callOptions, sendJson } from "./kv-routes.ts";
+import { callOptions } from "./kv-routes.ts";
 import { parametersOf } from "./target.ts";
 
 /** Adds the route. */

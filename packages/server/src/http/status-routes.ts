@@ -6,7 +6,7 @@ import type { FastifyInstance } from "fastify";
 import { QuorateError } from "quorate";
 import type { Replica } from "quorate";
 import type { KvCommand, KvQuery, StoreSize } from "../store/command.ts";
-import { sendJson } from "./kv-routes.ts";
+import { sendJson } from "./answer.ts";
 import { statusPage } from "./status-shape.ts";
 import { parametersOf } from "./target.ts";
 
