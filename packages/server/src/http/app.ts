@@ -20,6 +20,7 @@ import { HttpError, HTTP_ERROR_CODES } from "./http-error.ts";
 import type { HttpErrorCode } from "./http-error.ts";
 import { KvHandlers } from "./kv-handlers.ts";
 import { addKvRoutes } from "./kv-routes.ts";
+import { FastLane } from "./lane/fast-lane.ts";
 import { addLeaderRoutes } from "./leader-routes.ts";
 import { addMemberRoutes } from "./member-routes.ts";
 import { addStatusRoutes } from "./status-routes.ts";
@@ -51,6 +52,9 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 /** How often Node looks for requests that are too slow; its default would make 10 s up to 40. */
 const CHECK_INTERVAL_MS = 2_000;
+
+/** The fast lane of each face. */
+const lanes: WeakMap<FastifyInstance, FastLane> = new WeakMap();
 
 /** Makes the HTTP face; the caller makes it listen and closes it. */
 export function createHttpApp(options: HttpAppOptions): FastifyInstance {
@@ -85,7 +89,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   });
   app.addHook("onSend", (_request, reply, _payload, done) => {
     if (options.isClosing?.() === true) reply.header("connection", "close");
-    if (options.identity !== undefined) sayWho(reply, options.identity());
+    reply.headers(whoAnswers(options));
     done();
   });
   app.setErrorHandler(handleError);
@@ -101,6 +105,21 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
   app.server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     app.server.emit("request", request, response);
   });
+  const lane = new FastLane(app.server, {
+    handlers,
+    valueBytesMax: options.valueBytesMax,
+    answerError: (error, request) => errorAnswer(options, error, request),
+    commonHeaders: () => ({ ...origins.headersOfAll(), ...whoAnswers(options) }),
+    leader: () => options.identity?.().leader,
+    isClosing: () => options.isClosing?.() === true,
+    nowMs: options.nowMs,
+    keepAliveTimeoutMs: KEEP_ALIVE_TIMEOUT_MS,
+  });
+  lanes.set(app, lane);
+  app.addHook("preClose", (done) => {
+    lane.close();
+    done();
+  });
   addKvRoutes(app, handlers);
   addLeaderRoutes(app, options);
   addMemberRoutes(app, options);
@@ -113,7 +132,10 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
  * have passed. Close the replica first, so that nothing waits for it any more.
  */
 export async function closeHttpApp(app: FastifyInstance, graceMs: number): Promise<void> {
-  const timer = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  const timer = setTimeout(() => {
+    app.server.closeAllConnections();
+    lanes.get(app)?.closeAll();
+  }, graceMs);
   try {
     await app.close();
   } finally {
@@ -129,12 +151,12 @@ export function listeningAt(app: FastifyInstance): string {
   return `${host}:${address.port}`;
 }
 
-function sayWho(
-  reply: FastifyReply,
-  { id, leader }: { id: string; leader: string | undefined },
-): void {
-  reply.header("x-quorate-member", id);
-  if (leader !== undefined) reply.header("x-quorate-leader", leader);
+/** Which member answers, and who leads as it knows. */
+function whoAnswers({ identity }: HttpAppOptions): Readonly<Record<string, string>> {
+  if (identity === undefined) return {};
+  const { id, leader } = identity();
+  const member = { "x-quorate-member": id };
+  return leader === undefined ? member : { ...member, "x-quorate-leader": leader };
 }
 
 /** Requests that wait for their answers: with pipelining a connection may have several. */

@@ -40,11 +40,16 @@ export class Origins {
     this.#named = new Set(named);
   }
 
+  /** What every answer says, also to those who come from nowhere. */
+  headersOfAll(): Readonly<Record<string, string>> {
+    // Whoever keeps an answer for others keeps it for this origin only.
+    return this.#named.size === 0 ? {} : { vary: "origin" };
+  }
+
   /** Says in the answer what its browser has to know; true where nothing else is to be done. */
   answer({ headers, method }: IncomingMessage, reply: FastifyReply): boolean {
     if (this.#named.size === 0) return false;
-    // Whoever keeps an answer for others keeps it for this origin only.
-    reply.header("vary", "origin");
+    reply.headers(this.headersOfAll());
     const { origin } = headers;
     if (origin === undefined || !this.#named.has(origin)) return false;
     reply.header("access-control-allow-origin", origin);

@@ -278,7 +278,9 @@ function conflictOf(key: Key, conflict: Conflict): HttpError {
 function readOptions(request: KvRequest, parameters: Parameters): ReadOptions {
   const terms = readTerms(parameters);
   // A local read never waits: there is nothing to end.
-  return terms.consistency === "local" ? terms : { ...callOptionsOf(request, parameters), ...terms };
+  return terms.consistency === "local"
+    ? terms
+    : { ...callOptionsOf(request, parameters), ...terms };
 }
 
 /** A text parameter that is compared with keys. */

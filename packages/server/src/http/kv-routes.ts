@@ -15,14 +15,38 @@ export function addKvRoutes(app: FastifyInstance, handlers: KvHandlers): void {
   const by = (handler: Handler) => async (request: FastifyRequest, reply: FastifyReply) => {
     return sendAnswer(reply, await handler(kvRequestOf(request, reply)));
   };
-  app.get("/kv", by((request) => handlers.getOrList(request)));
-  app.put("/kv", by((request) => handlers.putNamed(request)));
-  app.post("/kv", by((request) => handlers.putNamed(request)));
-  app.delete("/kv", by((request) => handlers.deleteNamed(request)));
-  app.get("/kv/*", by((request) => handlers.get(request)));
-  app.put("/kv/*", by((request) => handlers.put(request)));
-  app.post("/kv/*", by((request) => handlers.post(request)));
-  app.delete("/kv/*", by((request) => handlers.delete(request)));
+  app.get(
+    "/kv",
+    by((request) => handlers.getOrList(request)),
+  );
+  app.put(
+    "/kv",
+    by((request) => handlers.putNamed(request)),
+  );
+  app.post(
+    "/kv",
+    by((request) => handlers.putNamed(request)),
+  );
+  app.delete(
+    "/kv",
+    by((request) => handlers.deleteNamed(request)),
+  );
+  app.get(
+    "/kv/*",
+    by((request) => handlers.get(request)),
+  );
+  app.put(
+    "/kv/*",
+    by((request) => handlers.put(request)),
+  );
+  app.post(
+    "/kv/*",
+    by((request) => handlers.post(request)),
+  );
+  app.delete(
+    "/kv/*",
+    by((request) => handlers.delete(request)),
+  );
 }
 
 /** As `callOptionsOf`, for the framework's requests. */
