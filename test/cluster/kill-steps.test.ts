@@ -20,13 +20,19 @@ import { waitUntil } from "../harness/wait.ts";
 
 const LONG = process.env["QUORATE_LONG"] === "1";
 /** The log is let go of all the time, so that who was away needs a snapshot. */
-const ON_DISK = ["--store", "disk", "--snapshot-log-bytes", "60000", "--snapshot-entries", "10"];
+const ON_DISK = [
+  ...["--store", "disk", "--snapshot-log-bytes", "60000", "--snapshot-entries", "10"],
+  // Who is killed while it is sent a snapshot is soon not waited for any more.
+  ...["--snapshot-progress-timeout", "1000"],
+];
 const ELECTION_TIMEOUT_MS = 500;
 const CLIENT_TIMEOUT_MS = 2_000;
 const WAIT_MS = 20_000;
 const BULK_KEYS = 16;
 const BULK_BYTES = 30_000;
 
+/** About so many there are in a rebuild. */
+const STEPS = 60;
 /** With so many reads of a snapshot a part of it is in the new environment. */
 const FILLED_READS = 8;
 
@@ -41,6 +47,8 @@ const REBUILDING: readonly KillStep[] = [
   // That was the swap; nobody has heard of it.
   { at: "after rename .*/CURRENT" },
 ];
+/** All steps that change what is on disk. */
+const CHANGES = "before (open|write|fdatasync|fsync|rename|unlink|rm) .*/(machine|snapshot)/";
 /** Steps of a member that takes a snapshot for another one. */
 const TAKING: readonly KillStep[] = [
   { at: "before rename .*\\.snap" },
@@ -112,16 +120,21 @@ test.skipIf(!LONG)(
   async (context) => {
     const trial = await Trial.begin(context);
     const [away] = trial.cluster.others(await trial.cluster.settled(WAIT_MS)) as [Member];
+    const progress = new Progress(context, "steps, of as many as there will be", STEPS);
     let count = 0;
     for (let isOver = false; !isOver;) {
+      progress.show(count);
       const commit = await trial.fallsBehind(away);
-      killAt(away, { at: "/(machine|snapshots)/", count: ++count });
+      killAt(away, { at: CHANGES, count: ++count });
       away.start();
-      // It has come through, and further steps are those of the time after it.
-      isOver = await waitUntil("it dies, or is rebuilt", WAIT_MS, async () => {
-        if (!away.running) return "dead";
-        return (await startOf(away).catch(() => 0)) > commit && "rebuilt";
-      }).then((end) => end === "rebuilt");
+      const isRebuilt = async (): Promise<boolean> =>
+        (await startOf(away)) > commit && (await away.status()).applied > commit;
+      await waitUntil("it dies, or is rebuilt", WAIT_MS, async () => {
+        return !away.running || (await isRebuilt());
+      });
+      // What is left of the old environment goes in the background.
+      await sleep(300);
+      isOver = away.running;
       if (!isOver) {
         killAt(away, undefined);
         away.start();
@@ -164,12 +177,16 @@ class Trial {
     await waitUntil("writes are acknowledged", WAIT_MS, () => this.#ledger.acknowledged >= goal);
   }
 
-  /** Ends a member, and waits until it needs a snapshot; returns how far it was. */
+  /** Ends a member, and waits until it needs a snapshot; returns an index that it does not have. */
   async fallsBehind(member: Member): Promise<number> {
-    const { commit } = await member.status();
     await member.kill();
+    const others = this.cluster.others(member);
+    const leader = await this.cluster.leader(others);
+    // What it has beyond the commit index of now is less than what comes within a moment.
+    await this.acknowledged(10);
+    const { commit } = await leader.status();
     await waitUntil("no log has what it needs", WAIT_MS, async () => {
-      const starts = await Promise.all(this.cluster.others(member).map(startOf));
+      const starts = await Promise.all(others.map(startOf));
       return starts.every((start) => start > commit);
     });
     return commit;

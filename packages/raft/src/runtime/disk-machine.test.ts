@@ -86,6 +86,50 @@ describe("a machine on disk", () => {
     await world.close([...all.filter((one) => one !== away), again]);
   });
 
+  test("gives a member the snapshot that was taken for it, however much was written meanwhile", async () => {
+    const world = new DiskWorld();
+    const options = { snapshot: { logBytes: 4_096, entries: 5 } };
+    let taken = 0;
+    let go: () => void = () => {};
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    world.wrap = (machine) => ({
+      open: () => machine.open(),
+      apply: (batch) => machine.apply(batch),
+      query: (query) => machine.query(query),
+      sync: () => machine.sync(),
+      checkpoint: () => {
+        taken++;
+        const { stream, release } = machine.checkpoint();
+        const late = async function* (): AsyncGenerator<Uint8Array> {
+          await gate;
+          yield* stream();
+        };
+        return { stream: late, release };
+      },
+      close: () => machine.close(),
+      restore: (chunks, records) => machine.restore(chunks, records),
+    });
+    const { all, leader, followers } = await world.served(3, options);
+    const away = followers[0]!;
+    const pad = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) {
+        await world.until(leader.node.write({ type: "pad", text: "x".repeat(500) }));
+      }
+    };
+    await world.until(away.node.close());
+    await pad(90);
+    await world.when(() => leader.node.status().startIndex > 20, "the log is let go of");
+    const again = await world.open(away.node.id, undefined, options);
+    await world.when(() => leader.node.status().snapshot.taking !== undefined, "one is taken");
+    // The machine is synced several times before the snapshot is whole: the log could go, and must
+    // not, since the member goes on from there.
+    await pad(120);
+    go();
+    await world.when(() => again.node.status().applied >= 210, "it has caught up");
+    expect(taken).toBe(1);
+    await world.close([...all.filter((one) => one !== away), again]);
+  });
+
   test("answers queries while it is restored, from before", async () => {
     const world = new DiskWorld();
     const options = { snapshot: { logBytes: 4_096, entries: 5 } };

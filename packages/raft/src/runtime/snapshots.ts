@@ -234,9 +234,10 @@ export class Snapshots {
     if (parts === undefined) return;
     this.#sender.dispatch(nowMs);
     this.#receiver.dispatch(nowMs);
+    // First who waits for a snapshot that has just been taken: its transfer pins the log behind it.
+    this.#serveAsked(nowMs, parts);
     this.#compact(nowMs, parts);
     this.#answerCalls();
-    this.#serveAsked(nowMs, parts);
     this.#standStill(parts, false);
     if (nowMs >= this.#restoreAtMs) this.#restore(this.#restoring!.id);
     const isWanted = this.#hooks.calls.snapshots.size > 0 || this.#asked.length > 0;
