@@ -272,6 +272,9 @@ describe("a leader without space", () => {
     const solo = leader();
     pass(solo, HEARTBEAT);
     full(solo);
+    // Already before its next tick, which is due now.
+    expect(proposal(solo)).toBe("transferring");
+    expect(solo.raft.nextDeadlineMs).toBe(solo.nowMs);
     solo.run(0);
     expect(solo.sent("timeout-now")).toHaveLength(1);
     expect(proposal(solo)).toBe("transferring");

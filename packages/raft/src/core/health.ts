@@ -76,7 +76,7 @@ export function judgeHealth(state: RaftState): void {
   watch.health = health;
   watch.sinceMs = state.nowMs;
   watch.yieldSinceMs = undefined;
-  watch.yieldAfterMs = -Infinity;
+  watch.yieldAfterMs = state.nowMs;
   emit(state, { type: "health", health, previous, reason: reasonOf(state) });
 }
 
@@ -99,6 +99,15 @@ export function hasSpace(state: RaftState): boolean {
 /** Leader: whether those who are better off can elect and commit without this member. */
 export function canOthersServe(state: RaftState): boolean {
   return isQuorum(state, (id) => isBetterOff(state, id));
+}
+
+/**
+ * Leader: whether it is going to hand over with the next tick, because it has no space and others
+ * have. What is proposed until then is for the next leader, and is not refused.
+ */
+export function isAboutToYield(state: RaftState): boolean {
+  const { watch, nowMs } = state;
+  return watch.health === "full" && nowMs >= watch.yieldAfterMs && canOthersServe(state);
 }
 
 /** Leader: whether a peer is heard that could lead and store where this member cannot. */

@@ -11,7 +11,7 @@ import { encodeConfiguration } from "./configuration-codec.ts";
 import type { ProposeResult } from "./contract.ts";
 import type { PackedEntries } from "./entry.ts";
 import { EntryBatch, EntryKind, packEntries } from "./entry.ts";
-import { hasSpace } from "./health.ts";
+import { hasSpace, isAboutToYield } from "./health.ts";
 import { violated } from "./invariants.ts";
 import { checkSuccession } from "./membership-rules.ts";
 import { Progress } from "./progress.ts";
@@ -23,7 +23,9 @@ export function propose(state: RaftState, entries: PackedEntries): ProposeResult
   const { leader, uncommitted, options } = state;
   if (state.role !== "leader") return { ok: false, reason: "not-leader", leader };
   if (state.transfer !== undefined) return { ok: false, reason: "transferring", leader };
-  if (!hasSpace(state)) return { ok: false, reason: "full", leader };
+  if (!hasSpace(state)) {
+    return { ok: false, reason: isAboutToYield(state) ? "transferring" : "full", leader };
+  }
   const waiting = uncommitted.bytes;
   // An empty pipe takes anything: otherwise a large proposal could never be made.
   if (waiting > 0 && waiting + entries.bytes.length > options.uncommittedBytesMax) {
