@@ -61,6 +61,10 @@ test("the runner starts, stops and names what a Procfile lists", async () => {
   const runner = new Runner(procfile, (name, line) => lines.push(`${name} ${line}`));
   expect(runner.names).toEqual(["a", "b"]);
   await runner.startAll();
+  const has = (text: string): boolean => lines.some((line) => line.startsWith(text));
+  while (!has("a serving") || !has("b has ended")) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
   expect(await runner.run("stop", "a")).toBe("a is stopped");
   expect(lines).toEqual(expect.arrayContaining(["a serving", "b serving"]));
   await expect(runner.run("stop", "c")).rejects.toThrow('there is no "c"; there are a, b');

@@ -99,12 +99,12 @@ describe("a machine on disk", () => {
       sync: () => machine.sync(),
       checkpoint: () => {
         taken++;
-        const { stream, release } = machine.checkpoint();
-        const late = async function* (): AsyncGenerator<Uint8Array> {
+        const checkpoint = machine.checkpoint();
+        const stream = async function* (): AsyncGenerator<Uint8Array> {
           await gate;
-          yield* stream();
+          yield* checkpoint.stream();
         };
-        return { stream: late, release };
+        return { stream, release: () => checkpoint.release() };
       },
       close: () => machine.close(),
       restore: (chunks, records) => machine.restore(chunks, records),

@@ -2,9 +2,9 @@
  * Reads plain requests: `GET` and `PUT` of one key, in HTTP/1.1, with nothing but headers that are
  * known here and have no meaning beyond themselves. They are nearly all that a busy member is sent.
  *
- * This is no parser of HTTP. It knows a few shapes by heart, and of everything else it says "other",
- * without a judgement: the parser of Node then reads the same bytes from their beginning. So what
- * this does not know may cost time, and can never be read in two ways. In particular: one
+ * This is no parser of HTTP. It knows a few shapes by heart, and of all else it says "other", without
+ * a judgement: the parser of Node then reads the same bytes from their beginning. So what this does
+ * not know may cost time, and can never be read in two ways. In particular: one
  * Content-Length and no Transfer-Encoding, no Expect, no Upgrade, no Origin, each header once where
  * it counts, lines that end in CR LF, visible ASCII only.
  */
@@ -20,7 +20,7 @@ export interface PlainRequest {
   readonly end: number;
 }
 
-/** What stands at the beginning of some bytes: a request, the beginning of one, or another thing. */
+/** What stands at the beginning of some bytes: a request, a part of one, or another thing. */
 export type Reading = PlainRequest | "more" | "other";
 
 /** What a head says, without its first line. */
@@ -60,7 +60,7 @@ const MEANINGFUL: ReadonlySet<string> = new Set([
 /** Reads the requests of one connection, whose heads resemble each other. */
 export class PlainRequests {
   readonly #valueBytesMax: number;
-  /** The last head that was read, and what it says: the next one is mostly the same, char by char. */
+  /** The last head that was read, and what it says: the next one is mostly the same. */
   #text = "";
   #head: Head | undefined;
 
