@@ -2,9 +2,9 @@
  * Reads plain requests: `GET` and `PUT` of one key, in HTTP/1.1, with nothing but headers that are
  * known here and have no meaning beyond themselves. They are nearly all that a busy member is sent.
  *
- * This is no parser of HTTP. It knows a few shapes by heart, and of all else it says "other", without
- * a judgement: the parser of Node then reads the same bytes from their beginning. So what this does
- * not know may cost time, and can never be read in two ways. In particular: one
+ * This is no parser of HTTP. It knows a few shapes by heart, and of all else it says "other",
+ * without a judgement: the parser of Node then reads the same bytes from their beginning. So what
+ * this does not know may cost time, and can never be read in two ways. In particular: one
  * Content-Length and no Transfer-Encoding, no Expect, no Upgrade, no Origin, each header once where
  * it counts, lines that end in CR LF, visible ASCII only.
  */
