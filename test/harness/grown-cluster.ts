@@ -15,6 +15,7 @@ const CHANGE_MS = 30_000;
 
 interface Page {
   readonly members: readonly { id: string; address: string; role: string }[];
+  readonly change: { readonly phase: string } | null;
 }
 
 /** Members by id; those that were replaced or removed are not among them. */
@@ -136,7 +137,10 @@ export class GrownCluster {
   }
 }
 
-/** The voters as a member sees them, sorted. */
+/**
+ * The voters as a member sees them, sorted; nobody while old and new voters decide together: until
+ * that is over a majority of the old ones is needed as well.
+ */
 export async function votersOf(member: Member): Promise<string[]> {
   const reply = await askForReply({
     port: member.httpPort,
@@ -144,7 +148,8 @@ export async function votersOf(member: Member): Promise<string[]> {
     path: "/status",
     timeoutMs: 1_000,
   });
-  const { members } = jsonOf(reply) as unknown as Page;
+  const { members, change } = jsonOf(reply) as unknown as Page;
+  if (change?.phase === "joint") return [];
   const voters = members.filter(({ role }) => role === "voter").map(({ id }) => id);
   return voters.sort();
 }

@@ -26,8 +26,9 @@ export function logEvent(log: Logger, id: string, event: ReplicaEvent): void {
       log.info({ clusterId: event.clusterId }, `the cluster has formed: ${event.clusterId}`);
       return;
     case "configuration": {
-      const { voters, learners } = event.configuration;
-      log.info({ index: event.index, voters, learners }, `voters are ${voters.join(", ")}`);
+      const { voters, outgoing, learners } = event.configuration;
+      const { index } = event;
+      log.info({ index, voters, outgoing, learners }, `voters are ${votersText(voters, outgoing)}`);
       return;
     }
     case "joined":
@@ -48,6 +49,14 @@ export function logEvent(log: Logger, id: string, event: ReplicaEvent): void {
     default:
       logMinorEvent(log, event);
   }
+}
+
+/** While old and new voters decide together, losing either majority stops everything. */
+function votersText(voters: readonly string[], outgoing: readonly string[]): string {
+  const names = voters.join(", ");
+  return outgoing.length === 0
+    ? names
+    : `${names}; with the old ones (${outgoing.join(", ")}) until all is done`;
 }
 
 function leaderText(leader: string | undefined): string {
