@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { HttpLoad } from "./http-load.ts";
 import type { LoadRequest } from "./http-load.ts";
-import { loadRequest } from "./http-request.ts";
+import { keyNamed, loadRequest } from "./http-request.ts";
 import type { LoadRun, LoadWindow } from "./http-window.ts";
 import { systemNamed } from "./kv-systems.ts";
 import { machineTime, shareOfOthers } from "./machine-load.ts";
@@ -27,7 +27,7 @@ async function measure(run: LoadRun): Promise<LoadWindow> {
   await load.start();
   await sleep(run.warmUpMs);
   // A store is filled by a warm-up that reaches every key.
-  while (load.histogram.count < run.warmUpRequests && load.running) await sleep(10);
+  while (run.reachesEveryKey && !load.reachedAll && load.running) await sleep(10);
   load.histogram.clear();
   const machineBefore = machineTime();
   const before = usage(run.pids);
@@ -53,14 +53,12 @@ async function measure(run: LoadRun): Promise<LoadWindow> {
   };
 }
 
-function requestsOf({ system, operation, keys, valueBytes }: LoadRun): readonly LoadRequest[] {
-  const kv = systemNamed(system);
-  return Array.from({ length: keys }, (_, i) => {
-    const value = Buffer.alloc(valueBytes, `${i}.`);
-    return loadRequest(
-      kv.protocol,
-      kv.request(operation, `key-${String(i).padStart(8, "0")}`, value),
-    );
+function requestsOf(run: LoadRun): readonly LoadRequest[] {
+  const kv = systemNamed(run.system);
+  return Array.from({ length: run.keys }, (_, i) => {
+    const number = run.keyFrom + i * run.keyStride;
+    const value = Buffer.alloc(run.valueBytes, `${number}.`);
+    return loadRequest(kv.protocol, kv.request(run.operation, keyNamed(number), value));
   });
 }
 

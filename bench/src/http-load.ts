@@ -74,6 +74,14 @@ export class HttpLoad {
     return this.#running;
   }
 
+  /** Whether each of the requests has been answered once. */
+  get reachedAll(): boolean {
+    const { requests, connections } = this.#plan;
+    return this.#senders.every(
+      ({ answered }, i) => answered * connections + (i % requests.length) >= requests.length,
+    );
+  }
+
   /** Opens all connections, then lets all of them send. */
   async start(): Promise<void> {
     const { ports } = this.#plan;
@@ -112,7 +120,7 @@ export class HttpLoad {
     const { protocol, requests } = this.#plan;
     const connection =
       protocol === "http" ? new HttpConnection(events) : new GrpcConnection(events);
-    const sender: Sender = { connection, at: i % requests.length, dueMs: 0 };
+    const sender: Sender = { connection, at: i % requests.length, dueMs: 0, answered: 0 };
     return sender;
   }
 
@@ -136,6 +144,7 @@ export class HttpLoad {
   #answered(sender: Sender): void {
     const nowMs = performance.now();
     this.histogram.record(nowMs - sender.dueMs);
+    sender.answered++;
     this.#outstanding--;
     if (!this.#running) {
       if (this.#outstanding === 0) this.#ended?.();
@@ -159,4 +168,5 @@ interface Sender {
   readonly connection: LoadConnection;
   at: number;
   dueMs: number;
+  answered: number;
 }

@@ -13,6 +13,11 @@ export interface PlainRequest {
   readonly body?: Buffer | string;
 }
 
+/** The keys of all loads, by number. */
+export function keyNamed(number: number): string {
+  return `key-${String(number).padStart(8, "0")}`;
+}
+
 /** A request as it is sent, again and again. */
 export function loadRequest(protocol: Protocol, plain: PlainRequest): LoadRequest {
   const { path, body } = plain;

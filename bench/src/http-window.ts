@@ -12,11 +12,14 @@ export interface LoadRun {
   readonly connections: number;
   /** Undefined: a closed loop. */
   readonly ratePerSecond: number | undefined;
+  /** So many keys from the `keyFrom`-th on, each `keyStride`-th. */
   readonly keys: number;
+  readonly keyFrom: number;
+  readonly keyStride: number;
   readonly valueBytes: number;
   /** The window begins after both. */
   readonly warmUpMs: number;
-  readonly warmUpRequests: number;
+  readonly reachesEveryKey: boolean;
   readonly windowMs: number;
   /** Whose processor time and memory is counted. */
   readonly pids: readonly number[];

@@ -5,6 +5,10 @@ import { parseFailoverOptions } from "./failover-options.ts";
 import type { FailoverOptions } from "./failover-options.ts";
 import { failoverJson, failoverMarkdown, failoverTable } from "./failover-report.ts";
 import { measureFailover } from "./failover.ts";
+import { parseGrowthOptions } from "./growth-options.ts";
+import type { GrowthOptions } from "./growth-options.ts";
+import { growthJson, growthMarkdown, growthPictures, growthTable } from "./growth-report.ts";
+import { measureGrowth } from "./growth.ts";
 import { parseMemoryOptions } from "./memory-options.ts";
 import type { MemoryOptions } from "./memory-options.ts";
 import { memoryJson, memoryMarkdown, memoryPicture, memoryTable } from "./memory-report.ts";
@@ -40,6 +44,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   store: (args) => runStore(parseStoreOptions(args)),
   server: (args) => runServer(parseServerOptions("server", args)),
   peers: (args) => runPeers(parseServerOptions("peers", args)),
+  growth: (args) => runGrowth(parseGrowthOptions(args)),
   memory: (args) => runMemory(parseMemoryOptions(args)),
   failover: (args) => runFailover(parseFailoverOptions(args)),
 };
@@ -100,6 +105,16 @@ async function runMemory(given: MemoryOptions): Promise<void> {
   const markdown = memoryMarkdown(found, environment, options);
   saveResults(options.name, { markdown, json, svg: memoryPicture(found, environment) });
   process.stdout.write(options.json ? json : `${memoryTable(found)}\n`);
+}
+
+async function runGrowth(given: GrowthOptions): Promise<void> {
+  const options = onRealDisk(given);
+  const environment = await describeEnvironment(options.directory);
+  const points = await measureGrowth(options, new Progress(process.stderr));
+  const json = growthJson(points, environment, options);
+  const markdown = growthMarkdown(points, environment, options);
+  saveResults(options.name, { markdown, json, more: growthPictures(points, environment) });
+  process.stdout.write(options.json ? json : `${growthTable(points)}\n`);
 }
 
 async function runFailover(given: FailoverOptions): Promise<void> {

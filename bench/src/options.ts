@@ -31,6 +31,7 @@ What
   server               three members of the server under HTTP requests, on a real disk
   peers                the same requests on other servers, in turns: etcd, antietcd; then the same
                        writes in other libraries, in turns with ours and the floor: hashicorp/raft
+  growth               what more keys, a longer log, larger values, more members or idle connections cost
   memory               the memory of members under minutes of writes, beside etcd's
   failover             how long no write succeeds when the leader is killed, or stopped
   store                the server's store in memory and on disk: one member alone, on a real disk
@@ -74,6 +75,14 @@ Options of server and peers (and --dir, --name, --no-save, --json, --allow-memor
                        etcd-current-grpc, antietcd (default: all)
   --outstanding LIST   peers only: writes outstanding in the libraries (default: 1,16,256,4096)
   --only WHAT          peers only: servers, or libraries (default: both)
+
+Options of growth (and --dir, --name, --no-save, --json, --allow-memory)
+  --sweeps LIST        of keys, log, value, members, connections (default: all)
+  --stores LIST        of memory, disk (default: both)
+  --full               also the largest sizes: 10^7 keys and the like
+  --most N             no size above it
+  --repeats N          rounds at each size (default: 3)
+  --seconds SECONDS    length of each window (default: 2)
 
 Options of memory (and --dir, --name, --no-save, --json, --allow-memory)
   --minutes N          of load, on each system (default: 5)

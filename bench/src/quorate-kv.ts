@@ -18,6 +18,17 @@ const MANIFEST = new URL("../../packages/server/package.json", import.meta.url);
 
 const CONSISTENCY = { get: "", "get-lease": "?consistency=lease", "get-local": "?local=true" };
 
+/** The server with its keys in memory or on disk. */
+export function quorateOn(store: "memory" | "disk"): KvSystem {
+  return {
+    ...quorateKv,
+    command(own, all, timing): KvCommandLine {
+      const { args, ...rest } = quorateKv.command(own, all, timing);
+      return { ...rest, args: [...args, "--store", store] };
+    },
+  };
+}
+
 export const quorateKv: KvSystem = {
   name: "quorate",
   protocol: "http",

@@ -11,18 +11,21 @@ export interface Results {
   readonly markdown?: string;
   readonly json: string;
   readonly svg?: string;
+  /** Further pictures, by what is added to the name. */
+  readonly more?: Readonly<Record<string, string>>;
 }
 
 /** Writes results under a name; undefined: nowhere. */
-export function saveResults(name: string | undefined, { markdown, json, svg }: Results): void {
+export function saveResults(name: string | undefined, results: Results): void {
   if (name === undefined) return;
+  const { markdown, json, svg, more = {} } = results;
   mkdirSync(RESULTS, { recursive: true });
-  if (markdown !== undefined) {
-    const picture = svg === undefined ? "" : `\n![the same as a picture](${name}.svg)\n`;
-    writeFileSync(`${RESULTS}${name}.md`, markdown + picture);
-  }
+  const pictures = new Map(svg === undefined ? [] : [[`${name}.svg`, svg]]);
+  for (const [part, picture] of Object.entries(more)) pictures.set(`${name}-${part}.svg`, picture);
+  const links = [...pictures.keys()].map((file) => `\n![the same as a picture](${file})\n`);
+  if (markdown !== undefined) writeFileSync(`${RESULTS}${name}.md`, markdown + links.join(""));
   writeFileSync(`${RESULTS}${name}.json`, json);
-  if (svg !== undefined) writeFileSync(`${RESULTS}${name}.svg`, svg);
+  for (const [file, picture] of pictures) writeFileSync(`${RESULTS}${file}`, picture);
 }
 
 /** The numbers kept under a name; undefined where there are none. */

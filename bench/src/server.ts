@@ -18,6 +18,8 @@ import type { Place, ServerOptions } from "./server-options.ts";
 /** Under writes, in every fresh cluster, before anything is measured; also fills the store. */
 const FIRST_WARM_UP_MS = 4_000;
 const FIRST_CONNECTIONS = 64;
+/** Nothing is made of it; long enough for an answer. */
+const FILL_WINDOW_MS = 200;
 const REASON_MAX = 200;
 
 /** One load on one system. */
@@ -115,13 +117,22 @@ async function measureRound(
 }
 
 /** What a window needs to know of the options. */
-export type LoadOptions = Pick<
+export interface LoadOptions extends Pick<
   ServerOptions,
   "ratePerSecond" | "keys" | "valueBytes" | "warmUpMs" | "windowMs"
->;
+> {
+  /** Where the keys begin, and the distance from one to the next; without: 0 and 1. */
+  readonly keyFrom?: number;
+  readonly keyStride?: number;
+}
 
 /** Under writes that reach every key, so that what is measured later is warm and full. */
-export async function warmUpServer(cluster: KvCluster, options: LoadOptions): Promise<void> {
+export function warmUpServer(cluster: KvCluster, options: LoadOptions): Promise<void> {
+  return fillServer(cluster, { ...options, warmUpMs: FIRST_WARM_UP_MS });
+}
+
+/** Writes every key at least once. */
+export async function fillServer(cluster: KvCluster, options: LoadOptions): Promise<void> {
   const leader = await cluster.ready();
   const load: ServerLoad = {
     system: cluster.system.name,
@@ -130,10 +141,9 @@ export async function warmUpServer(cluster: KvCluster, options: LoadOptions): Pr
     connections: Math.min(FIRST_CONNECTIONS, options.keys),
   };
   await measureWindow({
-    ...loadRun(cluster, load, leader, options),
+    ...loadRun(cluster, load, leader, { ...options, windowMs: FILL_WINDOW_MS }),
     ratePerSecond: undefined,
-    warmUpMs: FIRST_WARM_UP_MS,
-    warmUpRequests: options.keys,
+    reachesEveryKey: true,
   });
 }
 
@@ -174,9 +184,11 @@ function loadRun(
     connections: load.connections,
     ratePerSecond: options.ratePerSecond,
     keys: options.keys,
+    keyFrom: options.keyFrom ?? 0,
+    keyStride: options.keyStride ?? 1,
     valueBytes: options.valueBytes,
     warmUpMs: options.warmUpMs,
-    warmUpRequests: 0,
+    reachesEveryKey: false,
     windowMs: options.windowMs,
     pids: order.map((i) => cluster.pids[i]!),
   };
