@@ -1,13 +1,11 @@
 /** The libraries that can be measured side by side: what each is, and how a member of it starts. */
 import { readFileSync } from "node:fs";
 import { goProgram, goVersion } from "./go-programs.ts";
+import type { GoProgramName, Program } from "./go-programs.ts";
 import type { SystemName } from "./protocol.ts";
 
 /** How a member's process is started: a program of its own, or our own one in Node. */
 export type MemberProgram = { readonly file: string } | { readonly nodeFlags: readonly string[] };
-
-const NO_DRAGONBOAT =
-  "bench/peers has no program of it, since its module could not be had where those were made";
 
 /** Which of the systems asked for are here. */
 export interface FoundLibraries {
@@ -19,11 +17,17 @@ export interface FoundLibraries {
 
 const MANIFEST = new URL("../../packages/raft/package.json", import.meta.url);
 
-export function findLibraries(names: readonly SystemName[]): FoundLibraries {
+/** Builds a program in Go, or says why there is none. */
+type FindProgram = (name: GoProgramName) => Program;
+
+export function findLibraries(
+  names: readonly SystemName[],
+  find: FindProgram = goProgram,
+): FoundLibraries {
   const missing: Record<string, string> = {};
   const versions: Record<string, string> = {};
   const systems = names.filter((name) => {
-    const program = programOf(name);
+    const program = programOf(name, find);
     if (program.missing === undefined) versions[name] = program.version;
     else missing[name] = program.missing;
     return program.missing === undefined;
@@ -32,8 +36,12 @@ export function findLibraries(names: readonly SystemName[]): FoundLibraries {
 }
 
 /** How a member of a system that is here starts. */
-export function memberProgram(name: SystemName, nodeFlags: readonly string[]): MemberProgram {
-  const program = programOf(name);
+export function memberProgram(
+  name: SystemName,
+  nodeFlags: readonly string[],
+  find: FindProgram = goProgram,
+): MemberProgram {
+  const program = programOf(name, find);
   if (program.missing !== undefined) throw new Error(`${name}: ${program.missing}`);
   return program.file === undefined ? { nodeFlags } : { file: program.file };
 }
@@ -43,10 +51,9 @@ type SystemProgram =
   | { readonly version: string; readonly file?: string; readonly missing?: undefined }
   | { readonly missing: string };
 
-function programOf(name: SystemName): SystemProgram {
+function programOf(name: SystemName, find: FindProgram): SystemProgram {
   if (name === "floor" || name === "quorate") return { version: ownVersion() };
-  if (name === "dragonboat") return { missing: NO_DRAGONBOAT };
-  const program = goProgram(name);
+  const program = find(name);
   return program.missing === undefined ? { ...program, version: goVersion(name) } : program;
 }
 

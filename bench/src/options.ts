@@ -30,7 +30,7 @@ What
   floor                the floor alone: the same data path with nothing but the path
   server               three members of the server under HTTP requests, on a real disk
   peers                the same requests on other servers, in turns: etcd, antietcd; then the same
-                       writes in other libraries, in turns with ours and the floor: hashicorp/raft
+                       writes in other libraries (hashicorp/raft, dragonboat), ours and the floor
   growth               what more keys, a longer log, larger values, more members or idle connections cost
   memory               the memory of members under minutes of writes, beside etcd's
   failover             how long no write succeeds when the leader is killed, or stopped

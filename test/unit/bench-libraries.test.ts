@@ -14,11 +14,12 @@ test("the version of a peer is the one that is required of its module", () => {
 });
 
 test("a library without a program is missing, with the reason, and the others are not", () => {
-  const found = findLibraries(["floor", "quorate", "dragonboat"]);
+  const none = (): { missing: string } => ({ missing: "Go is not installed here" });
+  const found = findLibraries(["floor", "quorate", "dragonboat"], none);
   expect(found.systems).toEqual(["floor", "quorate"]);
   expect(Object.keys(found.versions)).toEqual(["floor", "quorate"]);
-  expect(found.missing).toEqual({ dragonboat: expect.stringContaining("no program of it") });
-  expect(() => memberProgram("dragonboat", [])).toThrow("no program of it");
+  expect(found.missing).toEqual({ dragonboat: "Go is not installed here" });
+  expect(() => memberProgram("dragonboat", [], none)).toThrow("Go is not installed here");
   expect(memberProgram("quorate", ["--cpu-prof"])).toEqual({ nodeFlags: ["--cpu-prof"] });
 });
 
