@@ -31,7 +31,7 @@ What
   server               three members of the server under HTTP requests, on a real disk
   peers                the same requests on other servers, in turns: etcd, antietcd; then the same
                        writes in other libraries (hashicorp/raft, dragonboat), ours and the floor
-  growth               what more keys, a longer log, larger values, more members or idle connections cost
+  growth               what size costs: of keys, log, values, members, idle connections
   memory               the memory of members under minutes of writes, beside etcd's
   failover             how long no write succeeds when the leader is killed, or stopped
   store                the server's store in memory and on disk: one member alone, on a real disk
