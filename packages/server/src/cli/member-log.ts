@@ -80,6 +80,15 @@ function logMinorEvent(log: Logger, event: ReplicaEvent): void {
     case "storage":
       log.warn(event, `storage is ${event.state}`);
       return;
+    case "snapshot-failed":
+      log.warn({ code: event.error.code, err: event.error }, `no snapshot: ${event.error.message}`);
+      return;
+    case "snapshot-damaged":
+      log.warn(event, `a snapshot is damaged, ${event.path}: ${event.reason}`);
+      return;
+    case "peer-denied":
+      log.warn(event, `${event.peer} does not hold what it had acknowledged (${event.index})`);
+      return;
     case "health": {
       const level = event.health === "ok" ? "info" : "warn";
       log[level](event, `this member is ${event.health} (was ${event.previous}): ${event.reason}`);
