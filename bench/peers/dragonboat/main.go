@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"path/filepath"
 	"time"
@@ -28,6 +29,7 @@ const (
 	electionRTT    = 10
 	heartbeatRTT   = 1
 	proposeTimeout = 30 * time.Second
+	busyWait       = 100 * time.Microsecond
 )
 
 type system struct {
@@ -86,8 +88,14 @@ func (s *system) Ready() (bool, uint64) {
 func (s *system) Submit(value []byte) error {
 	ctx, cancel := context.WithTimeout(context.Background(), proposeTimeout)
 	defer cancel()
-	_, err := s.host.SyncPropose(ctx, s.session, value)
-	return err
+	for {
+		_, err := s.host.SyncPropose(ctx, s.session, value)
+		// Its queue takes some 2,000 writes; who gets no place asks again.
+		if !errors.Is(err, dragonboat.ErrSystemBusy) {
+			return err
+		}
+		time.Sleep(busyWait)
+	}
 }
 
 func (s *system) Close() error {

@@ -9,6 +9,7 @@
  * connection ends with them, and new requests are refused as certainly not done: who asks elsewhere
  * then loses nothing.
  */
+import { lookup } from "node:dns/promises";
 import type { FastifyInstance } from "fastify";
 import { openReplica, QuorateError } from "quorate";
 import type { Replica, ReplicaEvent, ReplicaOptions } from "quorate";
@@ -111,10 +112,21 @@ function replicaOptions(
 
 async function listenHttp(app: FastifyInstance, address: string): Promise<void> {
   try {
-    await app.listen(hostPortOf(address));
+    const { host, port } = hostPortOf(address);
+    await app.listen({ host: await numericHost(host), port });
   } catch (cause) {
     throw listenFailed(address, cause);
   }
+}
+
+/**
+ * For "localhost" fastify would open a second server for the other family of addresses, and that one
+ * would have neither the lane nor the bounds of the first.
+ */
+async function numericHost(host: string): Promise<string> {
+  if (host !== "localhost") return host;
+  const { address } = await lookup(host, { family: 4 }).catch(() => lookup(host));
+  return address;
 }
 
 function assertOpen(replica: Replica<KvCommand, KvQuery> | undefined): Replica<KvCommand, KvQuery> {

@@ -113,6 +113,7 @@ export function createHttpApp(options: HttpAppOptions): FastifyInstance {
     leader: () => options.identity?.().leader,
     isClosing: () => options.isClosing?.() === true,
     nowMs: options.nowMs,
+    headersTimeoutMs: HEADERS_TIMEOUT_MS,
     keepAliveTimeoutMs: KEEP_ALIVE_TIMEOUT_MS,
   });
   lanes.set(app, lane);

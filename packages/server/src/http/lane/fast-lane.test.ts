@@ -256,6 +256,121 @@ describe("the fast lane", () => {
   });
 });
 
+describe("the end of a connection", () => {
+  /** The sockets of the server, as they come. */
+  const sockets: Socket[] = [];
+  const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 10));
+
+  beforeEach(() => {
+    sockets.length = 0;
+    app.server.on("connection", (socket: Socket) => sockets.push(socket));
+  });
+
+  /** A client that asks, and does not read, until an answer waits in the server. */
+  async function stuffed(): Promise<{ client: Client; asked: number }> {
+    await new Client().send(put("big", "v".repeat(60_000))).answers(1);
+    const client = new Client(true);
+    client.socket.pause();
+    let asked = 0;
+    while ((sockets[1]?.writableLength ?? 0) === 0) {
+      client.send(get("big"));
+      asked++;
+      while (replica.signals.length < asked + 1) await soon();
+      await soon();
+    }
+    return { client, asked };
+  }
+
+  test("that is ended by the client comes after what was answered", async () => {
+    const { client, asked } = await stuffed();
+    client.socket.end();
+    await soon();
+    client.socket.resume();
+    const answers = await client.answers(asked);
+    await client.closed();
+    expect(answers).toHaveLength(asked);
+    expect(answers.every((answer) => isWholeAnswer(answer))).toBe(true);
+  });
+
+  test("in the midst of a request is answered as by Node's server", async () => {
+    const parts = [
+      "PUT /kv/a HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na",
+      "GET /kv/a HTTP/1.1\r\nhost",
+      "GET /k",
+    ];
+    for (const part of parts) {
+      const client = new Client(true).send(part);
+      client.socket.end();
+      const [answer = ""] = await client.answers(1);
+      expect(answer, part).toMatch(/^HTTP\/1\.1 400 [^]*"code":"REQUEST_INVALID"/);
+      await client.closed();
+    }
+  });
+
+  test("is not waited for where no request can come of what was sent", async () => {
+    for (const part of ["GET /kv/a b\r\n", "GET /kv/a HTTP/1.1\nhost: x\n"]) {
+      const beganMs = performance.now();
+      const [answer] = await new Client().send(part).answers(1);
+      expect(answer, part).toMatch(/^HTTP\/1\.1 400 /);
+      expect(performance.now() - beganMs).toBeLessThan(1_000);
+    }
+  });
+
+  test("of a member that closes needs nobody's consent", async () => {
+    isClosing = true;
+    const client = new Client(true);
+    await client.send(put("a", "1")).answers(1);
+    await closeHttpApp(app, 60_000);
+    expect(sockets.every(({ destroyed }) => destroyed)).toBe(true);
+    client.socket.end();
+  });
+
+  test("of a member that closes comes after what was answered before", async () => {
+    const { client, asked } = await stuffed();
+    isClosing = true;
+    const closing = closeHttpApp(app, 60_000);
+    await soon();
+    client.socket.resume();
+    expect(await client.answers(asked)).toHaveLength(asked);
+    await closing;
+    client.socket.end();
+  });
+
+  test("of a member that closes comes after a request that had begun", async () => {
+    const client = new Client().send("PUT /kv/a HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na");
+    while (sockets.length === 0 || sockets[0]!.bytesRead === 0) await soon();
+    isClosing = true;
+    const closing = closeHttpApp(app, 60_000);
+    await soon();
+    const [answer = ""] = await client.send("bc").answers(1);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer.toLowerCase()).toContain("\r\nconnection: close\r\n");
+    await closing;
+  });
+
+  test("is no end where an empty line stands between requests", async () => {
+    const client = new Client().send(`${put("a", "1")}\r\n`);
+    await client.answers(1);
+    const [, answer] = await client.send(`\r\n${get("a")}`).answers(2);
+    // Node's server would write it with a capital.
+    expect(answer).toContain("\r\ndate: ");
+  });
+
+  test("comes soon where nothing was said, else not before it was announced", async () => {
+    const silent = new Client();
+    const idle = new Client();
+    expect((await idle.send(get("a")).answers(1))[0]).toContain("timeout=65\r\n");
+    nowMs += 11_000;
+    await silent.closed();
+    expect(idle.isClosed).toBe(false);
+    nowMs += 54_500;
+    await new Promise((resolve) => setTimeout(resolve, 2_200));
+    expect(idle.isClosed).toBe(false);
+    nowMs += 1_000;
+    await idle.closed();
+  });
+});
+
 describe("what stands still", () => {
   test("is left to Node's server after a while, and ended where it is idle for long", async () => {
     const idle = new Client();
@@ -266,7 +381,7 @@ describe("what stands still", () => {
       return new Promise((resolve) => app.server.getConnections((_, count) => resolve(count)));
     };
     expect(await counted()).toBe(2);
-    nowMs += 66_000;
+    nowMs += 67_000;
     await idle.closed();
     expect((await slow.send(": x\r\n\r\n").answers(1))[0]).toMatch(/^HTTP\/1\.1 404 /);
     expect(slow.heard).not.toContain("connection: close");

@@ -27,11 +27,15 @@ export interface FastLaneOptions {
   readonly leader: () => string | undefined;
   readonly isClosing: () => boolean;
   readonly nowMs: () => number;
+  /** How long a connection may be open without having said anything. */
+  readonly headersTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
 }
 
 /** How often connections are looked at that are idle, or wait for the rest of a request. */
 const SWEEP_MS = 2_000;
+/** Beyond what was announced: a request that was sent in the last moment shall find it open. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
 /** How old a head may be that is still sent. */
 const HEAD_MS_MAX = 500;
 
@@ -75,12 +79,25 @@ export class FastLane {
   serve(connection: LaneConnection, request: PlainRequest, body: Uint8Array): void {
     const { url, headers, method } = request;
     const signal = (): AbortSignal => connection.signal;
-    this.#call(method, { url, headers, body, signal }).then(
-      (answer) => connection.answer(this.#bytesOf(answer)),
-      (error: unknown) => {
-        connection.answer(this.#bytesOf(this.#options.answerError(error, request)));
-      },
-    );
+    this.#call(method, { url, headers, body, signal })
+      .then(
+        (answer) => connection.answer(this.#bytesOf(answer)),
+        (error: unknown) => {
+          connection.answer(this.#bytesOf(this.#options.answerError(error, request)));
+        },
+      )
+      // Not even an answer to an error: what became of the request nobody can tell.
+      .catch(() => connection.destroy());
+  }
+
+  /** The client has ended in the midst of a request. */
+  cutOff(connection: LaneConnection, socket: Socket): void {
+    this.#connections.delete(connection);
+    socket.on("error", () => socket.destroy());
+    const error = Object.assign(new Error("the request was cut off"), {
+      code: "HPE_INVALID_EOF_STATE",
+    });
+    if (!this.#server.emit("clientError", error, socket)) socket.destroy();
   }
 
   /** The connection is none of the lane any more; the HTTP server takes it, with these bytes. */
@@ -97,11 +114,14 @@ export class FastLane {
     this.#connections.delete(connection);
   }
 
-  /** No connection is taken any more; idle ones end at once, the others with their answers. */
+  /**
+   * No connection is taken any more; idle ones end at once, the others with their answers. Those
+   * with a part of a request are left to the HTTP server.
+   */
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#sweeper);
-    for (const connection of this.#connections) connection.endIfIdle();
+    for (const connection of this.#connections) connection.close();
   }
 
   /** Ends what is left. */
@@ -141,8 +161,12 @@ export class FastLane {
 
   #sweep(): void {
     const nowMs = this.nowMs();
-    for (const connection of this.#connections) {
-      connection.sweep(nowMs - SWEEP_MS, nowMs - this.#options.keepAliveTimeoutMs);
-    }
+    const { headersTimeoutMs, keepAliveTimeoutMs } = this.#options;
+    const before = {
+      waitingMs: nowMs - SWEEP_MS,
+      silentMs: nowMs - headersTimeoutMs,
+      idleMs: nowMs - keepAliveTimeoutMs - KEEP_ALIVE_MARGIN_MS,
+    };
+    for (const connection of this.#connections) connection.sweep(before);
   }
 }

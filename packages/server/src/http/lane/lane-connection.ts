@@ -3,16 +3,29 @@ import type { Socket } from "node:net";
 import type { FastLane } from "./fast-lane.ts";
 import { PlainRequests } from "./plain-request.ts";
 
+/**
+ * How a connection stands: nothing is owed; a handler is at work; or its answer has not left yet,
+ * since the other side does not read.
+ */
+type Standing = "free" | "asked" | "answered";
+
+const CR = 13;
+const LF = 10;
+
 /** A socket, and the requests that come over it. */
 export class LaneConnection {
   readonly #lane: FastLane;
   readonly #socket: Socket;
   readonly #requests: PlainRequests;
-  /** Bytes that came and were not read yet: the beginning of a request, or what waits. */
-  #waiting: Buffer | undefined;
+  /** What came and was not read yet, in parts: the beginning of a request, or what waits. */
+  #parts: Buffer[] = [];
+  #partsBytes = 0;
+  /** With fewer bytes than that there is no whole request. */
+  #neededBytes = 0;
   /** Made with the first request that waits; aborts when the client has gone away. */
   #gone: AbortController | undefined;
-  #isBusy = false;
+  #standing: Standing = "free";
+  #hasSpoken = false;
   /** When it was answered last, or when bytes began to wait. */
   #sinceMs: number;
 
@@ -37,21 +50,21 @@ export class LaneConnection {
   answer(bytes: Buffer | string): void {
     const socket = this.#socket;
     if (socket.destroyed) return;
+    this.#standing = "answered";
     const isSent = typeof bytes === "string" ? socket.write(bytes, "latin1") : socket.write(bytes);
     this.#sinceMs = this.#lane.nowMs();
-    if (this.#lane.isClosing) {
-      socket.end();
-    } else if (isSent) {
-      this.#next();
-    } else {
-      // Who does not read its answers gets no further ones.
-      socket.once("drain", this.#next);
-    }
+    // The answer said that it is the last one: the other side need not agree to that.
+    if (this.#lane.isClosing) socket.destroySoon();
+    else if (isSent) this.#next();
+    // Who does not read its answers gets no further ones.
+    else socket.once("drain", this.#next);
   }
 
-  /** Ends it where nothing is owed. */
-  endIfIdle(): void {
-    if (!this.#isBusy) this.#socket.destroy();
+  /** No more requests: ends it where nothing is owed, and leaves one that has begun to others. */
+  close(): void {
+    if (this.#standing !== "free") return;
+    if (this.#partsBytes > 0) this.handOver();
+    else this.#socket.destroy();
   }
 
   destroy(): void {
@@ -59,39 +72,41 @@ export class LaneConnection {
   }
 
   /** Looks after what has stood still for long: since before these moments. */
-  sweep(waitingMs: number, idleMs: number): void {
-    if (this.#isBusy) return;
-    if (this.#waiting !== undefined) {
-      if (this.#sinceMs < waitingMs) this.handOver();
-    } else if (this.#sinceMs < idleMs) {
+  sweep(before: {
+    readonly waitingMs: number;
+    readonly silentMs: number;
+    readonly idleMs: number;
+  }): void {
+    if (this.#standing !== "free") return;
+    if (this.#partsBytes > 0) {
+      if (this.#sinceMs < before.waitingMs) this.handOver();
+    } else if (this.#sinceMs < (this.#hasSpoken ? before.idleMs : before.silentMs)) {
       this.#socket.destroy();
     }
   }
 
   /** Leaves the lane, with whatever waits. */
   handOver(): void {
-    const socket = this.#socket;
-    socket.off("data", this.#onData);
-    socket.off("end", this.#onEnd);
-    socket.off("error", this.#onError);
-    socket.off("close", this.#onClose);
-    const bytes = this.#waiting;
-    this.#waiting = undefined;
-    this.#lane.handOver(this, socket, bytes);
+    this.#leave();
+    this.#lane.handOver(this, this.#socket, this.#takeParts());
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    const waiting = this.#waiting;
-    if (waiting === undefined) this.#sinceMs = this.#lane.nowMs();
-    const bytes = waiting === undefined ? chunk : Buffer.concat([waiting, chunk]);
-    if (this.#isBusy) this.#wait(bytes);
-    else this.#read(bytes);
+    this.#hasSpoken = true;
+    if (this.#partsBytes === 0) this.#sinceMs = this.#lane.nowMs();
+    this.#parts.push(chunk);
+    this.#partsBytes += chunk.length;
+    if (this.#standing !== "free") this.#socket.pause();
+    else if (this.#partsBytes >= this.#neededBytes) this.#read();
   };
 
+  /** As for Node's server, who sends no more has gone away: most clients end both ways at once. */
   readonly #onEnd = (): void => {
-    // As for Node's server, who sends no more has gone away: most clients end both ways at once.
-    if (this.#isBusy) this.#socket.destroy();
-    else this.#socket.end();
+    if (this.#standing === "asked") this.#socket.destroy();
+    else if (this.#standing === "free" && this.#partsBytes > 0) {
+      this.#leave();
+      this.#lane.cutOff(this, this.#socket);
+    } else this.#socket.end();
   };
 
   readonly #onError = (): void => {
@@ -99,40 +114,67 @@ export class LaneConnection {
   };
 
   readonly #onClose = (): void => {
-    this.#waiting = undefined;
-    if (this.#isBusy) this.#gone?.abort();
+    this.#takeParts();
+    if (this.#standing === "asked") this.#gone?.abort();
     this.#lane.left(this);
   };
 
   readonly #next = (): void => {
-    this.#isBusy = false;
-    const bytes = this.#waiting;
-    if (bytes === undefined) return;
-    if (this.#socket.isPaused()) this.#socket.resume();
-    this.#read(bytes);
+    this.#standing = "free";
+    if (this.#partsBytes > 0) {
+      if (this.#socket.isPaused()) this.#socket.resume();
+      this.#read();
+    } else if (this.#lane.isClosing) {
+      this.#socket.destroySoon();
+    }
   };
 
-  /**
-   * Bytes behind a request that is not answered yet. Nothing more is read until it is: so they stay
-   * few, and that the other side has ended is not heard while it may still have to be handed over.
-   */
-  #wait(bytes: Buffer): void {
-    this.#waiting = bytes;
-    this.#socket.pause();
-  }
-
   /** Reads what is there, all of it: nothing else is waiting. */
-  #read(bytes: Buffer): void {
-    this.#waiting = undefined;
+  #read(): void {
+    const bytes = withoutEmptyLines(this.#takeParts());
+    if (bytes.length === 0) return;
     const request = this.#requests.read(bytes);
     if (typeof request === "string") {
-      this.#waiting = bytes;
+      this.#keep(bytes);
+      this.#neededBytes = this.#requests.neededBytes;
       if (request === "other") this.handOver();
       return;
     }
     const { from, end } = request;
-    this.#isBusy = true;
-    if (end < bytes.length) this.#wait(bytes.subarray(end));
+    this.#standing = "asked";
+    if (end < bytes.length) {
+      // Nothing more is read until this one is answered: so what waits stays little.
+      this.#keep(bytes.subarray(end));
+      this.#socket.pause();
+    }
     this.#lane.serve(this, request, bytes.subarray(from, end));
   }
+
+  #keep(bytes: Buffer): void {
+    this.#parts = [bytes];
+    this.#partsBytes = bytes.length;
+    this.#neededBytes = 0;
+  }
+
+  #takeParts(): Buffer {
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#partsBytes = 0;
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+  }
+
+  #leave(): void {
+    const socket = this.#socket;
+    socket.off("data", this.#onData);
+    socket.off("end", this.#onEnd);
+    socket.off("error", this.#onError);
+    socket.off("close", this.#onClose);
+  }
+}
+
+/** Some clients send one behind a body, and servers pass over it. */
+function withoutEmptyLines(bytes: Buffer): Buffer {
+  let at = 0;
+  while (bytes[at] === CR && bytes[at + 1] === LF) at += 2;
+  return at === 0 ? bytes : bytes.subarray(at);
 }

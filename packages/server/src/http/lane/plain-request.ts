@@ -31,6 +31,8 @@ interface Head {
 
 const END_OF_HEAD = Buffer.from("\r\n\r\n");
 const END_OF_LINE = Buffer.from("\r\n");
+const CR = 13;
+const LF = 10;
 /** Longer ones are another thing. */
 const HEAD_BYTES_MAX = 8_192;
 /** A body that is longer does not come at once: it is left to those who can wait for it. */
@@ -63,6 +65,8 @@ export class PlainRequests {
   /** The last head that was read, and what it says: the next one is mostly the same. */
   #text = "";
   #head: Head | undefined;
+  /** After "more": with fewer bytes than that it is the same answer. */
+  neededBytes = 0;
 
   constructor(valueBytesMax: number) {
     this.#valueBytesMax = Math.min(valueBytesMax, BODY_BYTES_MAX);
@@ -70,6 +74,7 @@ export class PlainRequests {
 
   /** Reads what stands at the beginning of `bytes`. */
   read(bytes: Buffer): Reading {
+    this.neededBytes = 0;
     const end = bytes.indexOf(END_OF_HEAD);
     if (end < 0 || end > HEAD_BYTES_MAX) return this.#beginsPlain(bytes) ? "more" : "other";
     const lineEnd = bytes.indexOf(END_OF_LINE);
@@ -83,7 +88,10 @@ export class PlainRequests {
     if ((method === "PUT") !== (contentLength !== undefined)) return "other";
     const from = end + END_OF_HEAD.length;
     const bodyEnd = from + (contentLength ?? 0);
-    if (bodyEnd > bytes.length) return "more";
+    if (bodyEnd > bytes.length) {
+      this.neededBytes = bodyEnd;
+      return "more";
+    }
     return { method, url: line[2]!, headers, from, end: bodyEnd };
   }
 
@@ -91,7 +99,13 @@ export class PlainRequests {
   #beginsPlain(bytes: Buffer): boolean {
     if (bytes.length > HEAD_BYTES_MAX) return false;
     const start = bytes.toString("latin1", 0, 8);
-    return "GET /kv/".startsWith(start) || "PUT /kv/".startsWith(start);
+    if (!"GET /kv/".startsWith(start) && !"PUT /kv/".startsWith(start)) return false;
+    const lineEnd = bytes.indexOf(END_OF_LINE);
+    if (lineEnd >= 0 && !FIRST_LINE.test(bytes.toString("latin1", 0, lineEnd))) return false;
+    for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) {
+      if (bytes[at - 1] !== CR) return false;
+    }
+    return true;
   }
 
   #read(text: string): Head | undefined {
