@@ -134,4 +134,3 @@ func (c *counter) RecoverFromSnapshot(io.Reader, []statemachine.SnapshotFile, <-
 }
 
 func (c *counter) Close() error { return nil }
-
