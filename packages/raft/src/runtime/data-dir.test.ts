@@ -39,6 +39,27 @@ describe("opening a directory", () => {
     expect(error.message).toMatch(/is empty and no way to start was given: say start:/);
   });
 
+  test("that is empty is not begun with another address than the list has", async () => {
+    const world = new World();
+    const start = { members: [{ id: "n1", address: "n1:9091" }] };
+    const error = await errorOf(world.open("n1", start, { advertise: "n1:7777" }));
+    expect(error.code).toBe("OPTION_INVALID");
+    expect(error.message).toMatch(/advertise says n1:7777, but start.members has n1:9091 for n1$/);
+    expect(
+      world
+        .disk("n1")
+        .paths()
+        .filter((path) => path.endsWith("identity.json")),
+    ).toEqual([]);
+    const { node } = await world.open("n1", start);
+    await world.until(node.write(add(5)));
+    await world.until(node.close());
+    // Later the list says nothing that counts, and the member may have moved.
+    const moved = await world.open("n1", start, { advertise: "n1:7777" });
+    expect(moved.node.status().address).toBe("n1:7777");
+    await world.close([moved]);
+  });
+
   test("of another member names both", async () => {
     const world = await used();
     world.disks.set("n2", world.disk("n1"));

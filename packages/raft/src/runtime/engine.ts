@@ -22,6 +22,7 @@ import { Host } from "./host.ts";
 import type { Identity } from "./identity.ts";
 import { LIMITS } from "./limits.ts";
 import { Observers } from "./observers.ts";
+import { listedAddress } from "./options.ts";
 import type { EngineOptions } from "./options.ts";
 import { recoverBeside } from "./open-beside-machine.ts";
 import { recoverGroup } from "./open-snapshots.ts";
@@ -206,6 +207,7 @@ async function settleIdentity(
         `with addresses of members`,
     );
   }
+  if (identity?.state !== "formed") checkListed(options);
   if (identity !== undefined) return identity;
   const incarnation = toHex(Uint8Array.from({ length: 16 }, () => ports.random.below(256)));
   const fresh: Identity = {
@@ -217,6 +219,16 @@ async function settleIdentity(
   };
   await dataDir.identityFile.write(fresh);
   return fresh;
+}
+
+/** Nobody would find a member that begins with one address in the list and says another. */
+function checkListed({ start, id, advertise }: EngineOptions): void {
+  const listed = listedAddress(start, id);
+  if (listed === undefined || listed === advertise) return;
+  throw new QuorateError(
+    "OPTION_INVALID",
+    `advertise says ${advertise}, but start.members has ${listed} for ${id}`,
+  );
 }
 
 function assemble(from: {

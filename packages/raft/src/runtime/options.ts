@@ -21,7 +21,10 @@ import type {
 export interface EngineOptions {
   readonly id: MemberId;
   readonly listen: string;
-  /** What others dial; undefined: the address that listening will have bound. */
+  /**
+   * What others dial; undefined: the address that listening will have bound. Where it differs from
+   * the one in `start.members`, the directory has to be formed already (engine.ts).
+   */
   readonly advertise: string | undefined;
   readonly dataDir: string;
   readonly start: StartOptions | undefined;
@@ -58,7 +61,7 @@ export function resolveOptions<C, Q>(options: ReplicaOptions<C, Q>): EngineOptio
   const start = checkStart(options.start);
   const given = options.advertise ?? (listen.port === 0 ? undefined : options.listen);
   const id = checkId(options.id ?? given);
-  const advertise = listedAddress(start, id, options) ?? given;
+  const advertise = options.advertise ?? listedAddress(start, id) ?? given;
   if (advertise === given && options.advertise === undefined && WILDCARDS.includes(listen.host)) {
     throw invalid(`listen "${options.listen}" is no address to dial: say "advertise", too`);
   }
@@ -260,22 +263,13 @@ function checkMembers(members: readonly StaticMember[]): void {
   }
 }
 
-/** Our own address in a static list: the others will dial that one. */
-function listedAddress<C, Q>(
-  start: StartOptions | undefined,
-  id: MemberId,
-  options: ReplicaOptions<C, Q>,
-): string | undefined {
+/** Our own address in a static list: the others will dial that one, until they hear of another. */
+export function listedAddress(start: StartOptions | undefined, id: MemberId): string | undefined {
   if (start === undefined || !("members" in start)) return undefined;
   const own = start.members.find((member) => member.id === id);
   if (own === undefined) {
     const ids = start.members.map((member) => member.id).join(", ");
     throw invalid(`start.members (${ids}) does not name this member, ${id}`);
-  }
-  if (options.advertise !== undefined && options.advertise !== own.address) {
-    throw invalid(
-      `advertise says ${options.advertise}, but start.members has ${own.address} for ${id}`,
-    );
   }
   return own.address;
 }
