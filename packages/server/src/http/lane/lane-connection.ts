@@ -121,6 +121,8 @@ export class LaneConnection {
 
   readonly #next = (): void => {
     this.#standing = "free";
+    // The client has ended: what waits behind its answers is not begun.
+    if (this.#socket.writableEnded) return;
     if (this.#partsBytes > 0) {
       if (this.#socket.isPaused()) this.#socket.resume();
       this.#read();
