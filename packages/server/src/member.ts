@@ -120,7 +120,7 @@ async function listenHttp(app: FastifyInstance, address: string): Promise<void> 
 }
 
 /**
- * For "localhost" fastify would open a second server for the other family of addresses, and that one
+ * For "localhost" fastify would open a second server for the other family of addresses, and that
  * would have neither the lane nor the bounds of the first.
  */
 async function numericHost(host: string): Promise<string> {
