@@ -194,6 +194,16 @@ describe("the fast lane", () => {
     }
   });
 
+  test("a short request behind a long one that came in parts is not waited with", async () => {
+    const text = put("long", "v".repeat(60_000));
+    const client = new Client().send(text.slice(0, 10_000));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await client.send(text.slice(10_000)).answers(1);
+    const beganMs = performance.now();
+    expect(await client.send(get("short")).answers(2)).toHaveLength(2);
+    expect(performance.now() - beganMs).toBeLessThan(1_000);
+  });
+
   test("says who leads as it is known", async () => {
     const client = new Client();
     expect((await client.send(get("a")).answers(1))[0]).toContain("\r\nx-quorate-leader: n1\r\n");

@@ -162,6 +162,7 @@ export class LaneConnection {
     const parts = this.#parts;
     this.#parts = [];
     this.#partsBytes = 0;
+    this.#neededBytes = 0;
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   }
 
