@@ -65,6 +65,7 @@ export class Solo {
       inflightBytesMax: 1_048_576,
       uncommittedBytesMax: 1_048_576,
       tailBytesMax: 1_048_576,
+      tailSpareBytes: 65_536,
       readsMax: 64,
       leaseReads: start.leaseReads ?? false,
       clockDriftBoundPpm: 10_000,

@@ -49,6 +49,7 @@ class Life {
         inflightMessagesMax: 3,
         inflightBytesMax: 800,
         tailBytesMax: this.random.below(2) === 0 ? 400 : 1_000_000,
+        tailSpareBytes: this.random.below(2) === 0 ? 0 : 1_000_000,
         uncommittedBytesMax: 3_000,
         readsMax: 20,
       },

@@ -36,8 +36,10 @@ export interface RaftOptions {
   readonly inflightBytesMax: number;
   /** Proposals are refused beyond this many bytes of appended, uncommitted entries. */
   readonly uncommittedBytesMax: number;
-  /** Durable entries are kept in memory up to this many bytes. */
+  /** Durable entries are kept in memory up to this many bytes, for those who need them yet. */
   readonly tailBytesMax: number;
+  /** As many bytes of the newest entries are kept although nobody needs them, as far as is known. */
+  readonly tailSpareBytes: number;
   /** Waiting reads beyond this are refused. */
   readonly readsMax: number;
   /** Whether a leader keeps a lease; see lease.ts for what that rests on. */

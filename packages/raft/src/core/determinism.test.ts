@@ -20,6 +20,7 @@ const options = {
   appendBytesMax: 200,
   inflightMessagesMax: 3,
   tailBytesMax: 500,
+  tailSpareBytes: 200,
   electionTimeoutMs: 300,
   heartbeatIntervalMs: 30,
 };

@@ -33,6 +33,7 @@ export function raftOptions(id: MemberId, overrides: Partial<RaftOptions> = {}):
     inflightBytesMax: 16_777_216,
     uncommittedBytesMax: 67_108_864,
     tailBytesMax: 33_554_432,
+    tailSpareBytes: 262_144,
     readsMax: 1_024,
     leaseReads: false,
     clockDriftBoundPpm: 10_000,

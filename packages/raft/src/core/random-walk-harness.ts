@@ -95,6 +95,7 @@ export class RandomWalk {
         inflightMessagesMax: 1 + this.#draw(4),
         inflightBytesMax: 1_000,
         tailBytesMax: this.#draw(2) === 0 ? 500 : 1_000_000,
+        tailSpareBytes: this.#draw(2) === 0 ? 0 : 1_000_000,
         uncommittedBytesMax: 4_000,
         readsMax: 12,
       },

@@ -7,7 +7,7 @@
  * on the strength of our own, an acknowledgement of entries, and speaking as leader of a term.
  */
 import { electAlone } from "./election.ts";
-import { noteHandedOut } from "./health.ts";
+import { isFresh, noteHandedOut } from "./health.ts";
 import { collectMembership } from "./membership.ts";
 import type { Output } from "./output.ts";
 import { collectReads } from "./read-index.ts";
@@ -24,7 +24,7 @@ export function takeOutput(state: RaftState, holdNews: boolean): Output | undefi
   state.holdsNews = false;
   if (state.role === "leader") collectMessages(state, holdNews);
   collectTransfer(state);
-  state.log.evict(state.options.tailBytesMax, state.persistence.stableIndex);
+  evict(state);
   if (!hasNews(state)) return undefined;
   const { term, vote, commit, events, loads } = state;
   const handedOut = state.persistence.handOut(state.log.lastIndex, term, vote);
@@ -49,6 +49,28 @@ export function takeOutput(state: RaftState, holdNews: boolean): Output | undefi
   state.events = [];
   state.outputCommit = commit;
   return output;
+}
+
+/**
+ * Lets entries leave memory. Durable ones may always go where there is too much; those that nobody
+ * needs go at once. That is not for the memory: batches that die young cost next to nothing, while
+ * those that stay for some tens of milliseconds are moved and marked, again and again.
+ */
+function evict(state: RaftState): void {
+  const { log, options, persistence } = state;
+  if (log.tailBytes <= Math.min(options.tailSpareBytes, options.tailBytesMax)) return;
+  log.evict(options.tailBytesMax, persistence.stableIndex);
+  log.evict(options.tailSpareBytes, spareIndex(state));
+}
+
+/** Up to here everything is durable, applied, and stored by every peer that is heard. */
+function spareIndex(state: RaftState): number {
+  let index = Math.min(state.persistence.stableIndex, state.applied);
+  if (state.role !== "leader") return index;
+  for (const progress of state.progress.values()) {
+    if (progress.match < index && isFresh(state, progress)) index = progress.match;
+  }
+  return index;
 }
 
 function hasNews(state: RaftState): boolean {

@@ -312,6 +312,7 @@ function makeCore(
     inflightBytesMax: LIMITS.inflightBytesMax,
     uncommittedBytesMax: LIMITS.uncommittedBytesMax,
     tailBytesMax: LIMITS.tailBytesMax,
+    tailSpareBytes: LIMITS.tailSpareBytes,
     readsMax: LIMITS.pendingReadsMax,
     leaseReads: options.leaseReads,
     clockDriftBoundPpm: options.clockDriftBoundPpm,

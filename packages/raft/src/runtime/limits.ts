@@ -14,6 +14,8 @@ export const LIMITS = {
   uncommittedBytesMax: 67_108_864, // 64 MiB
   /** Durable entries kept in memory for peers that are a little behind. */
   tailBytesMax: 33_554_432, // 32 MiB
+  /** Kept when everybody has them. Little: what stays for long costs the garbage collector much. */
+  tailSpareBytes: 262_144, // 256 KiB
   /** Calls that wait, per member. */
   pendingWritesMax: 131_072,
   pendingReadsMax: 131_072,

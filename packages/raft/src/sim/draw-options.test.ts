@@ -50,7 +50,7 @@ describe("options drawn from a seed", () => {
     expect(leases).toBeGreaterThan(40);
     expect(leases).toBeLessThan(80);
     const limits = new Set(runs.flatMap((run) => Object.keys(run.limits)));
-    expect(limits.size).toBe(6);
+    expect(limits.size).toBe(7);
     expect(runs.some((run) => Object.keys(run.limits).length === 0)).toBe(true);
     expect(runs.some(({ nemeses }) => nemeses.length === 0)).toBe(true);
     expect(runs.some(({ nemeses }) => nemeses.length > 9)).toBe(true);

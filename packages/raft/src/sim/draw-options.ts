@@ -49,6 +49,7 @@ const LOW_LIMITS: Readonly<Record<string, readonly [min: number, max: number]>> 
   uncommittedBytesMax: [1_000, 32 * KIB],
   tailBytesMax: [200, 8 * KIB],
   readsMax: [2, 16],
+  tailSpareBytes: [0, 8 * KIB],
 };
 
 /** Nothing that is drawn as fast takes longer. */
