@@ -5,6 +5,7 @@ import { memberProgram } from "./library-systems.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 import { freePorts } from "./ports.ts";
 import { RemoteMember } from "./remote-member.ts";
+import { isFloor } from "./protocol.ts";
 import type { MemberSample, MemberSetup, SystemName } from "./protocol.ts";
 
 const MEMBERS = ["n1", "n2", "n3"] as const;
@@ -114,7 +115,7 @@ export class Cluster {
       members,
       leaderPort,
     });
-    if (system === "floor") {
+    if (isFloor(system)) {
       const [leader, ...followers] = this.#members;
       const { port } = await leader!.ask({ type: "open", setup: setup(leader!.id, undefined) });
       await Promise.all(

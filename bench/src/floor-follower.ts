@@ -6,11 +6,13 @@ import type { Socket } from "node:net";
 import { connect } from "node:net";
 import { crc32 } from "node:zlib";
 import type { FloorFile } from "./floor-file.ts";
-import { BATCH_HEADER_BYTES } from "./floor-leader.ts";
+import { applyAll, BATCH_HEADER_BYTES } from "./floor-leader.ts";
+import type { Apply } from "./floor-leader.ts";
 
 /** Follows the leader that listens on `port`. */
 export class FloorFollower {
   readonly #file: FloorFile;
+  readonly #apply: Apply | undefined;
   readonly #socket: Socket;
   #chunks: Buffer[] = [];
   #chunkBytes = 0;
@@ -18,8 +20,9 @@ export class FloorFollower {
   #newest = 0;
   #writing = false;
 
-  constructor(file: FloorFile, port: number) {
+  constructor(file: FloorFile, port: number, apply: Apply | undefined) {
     this.#file = file;
+    this.#apply = apply;
     this.#socket = connect({ port, host: "127.0.0.1", noDelay: true });
     this.#socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     this.#socket.on("error", () => this.#socket.destroy());
@@ -60,6 +63,7 @@ export class FloorFollower {
     if (this.#writing || this.#batches.length === 0) return;
     const batch = this.#batches.length === 1 ? this.#batches[0]! : Buffer.concat(this.#batches);
     const number = this.#newest;
+    const batches = this.#batches;
     this.#batches = [];
     this.#writing = true;
     this.#file.append(batch, () => {
@@ -67,6 +71,7 @@ export class FloorFollower {
       const acknowledgement = Buffer.allocUnsafe(4);
       acknowledgement.writeUInt32LE(number);
       this.#socket.write(acknowledgement);
+      if (this.#apply !== undefined) for (const one of batches) applyAll(one, this.#apply);
       this.#flush();
     });
   }

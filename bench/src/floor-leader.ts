@@ -16,14 +16,20 @@ import type { FloorFile } from "./floor-file.ts";
 
 export const BATCH_HEADER_BYTES = 16;
 
+/** What every member does with a value that is done, where it keeps any. */
+export type Apply = (value: Uint8Array) => void;
+
 interface Waiting {
   readonly number: number;
+  /** To be applied; undefined where nothing is. */
+  readonly batch: Buffer | undefined;
   readonly resolvers: (() => void)[];
 }
 
 /** The member that takes values. */
 export class FloorLeader {
   readonly #file: FloorFile;
+  readonly #apply: Apply | undefined;
   readonly #server: Server;
   readonly #followers: Socket[] = [];
   readonly #waiting: Waiting[] = [];
@@ -36,8 +42,9 @@ export class FloorLeader {
   #durable = 0;
   #acknowledged = 0;
 
-  constructor(file: FloorFile) {
+  constructor(file: FloorFile, apply: Apply | undefined) {
     this.#file = file;
+    this.#apply = apply;
     this.#server = createServer((socket) => this.#accept(socket));
   }
 
@@ -81,7 +88,8 @@ export class FloorLeader {
   #flush(): void {
     if (this.#values.length === 0) return;
     const batch = packBatch(++this.#number, this.#values, this.#gatheredBytes);
-    this.#waiting.push({ number: this.#number, resolvers: this.#resolvers });
+    const kept = this.#apply === undefined ? undefined : batch;
+    this.#waiting.push({ number: this.#number, batch: kept, resolvers: this.#resolvers });
     this.#values = [];
     this.#resolvers = [];
     this.#gatheredBytes = 0;
@@ -115,8 +123,20 @@ export class FloorLeader {
   #settle(): void {
     const done = Math.min(this.#durable, this.#acknowledged);
     while (this.#waiting.length > 0 && this.#waiting[0]!.number <= done) {
-      for (const resolve of this.#waiting.shift()!.resolvers) resolve();
+      const { batch, resolvers } = this.#waiting.shift()!;
+      if (batch !== undefined) applyAll(batch, this.#apply!);
+      for (const resolve of resolvers) resolve();
     }
+  }
+}
+
+/** Applies the values of a batch, head and all. */
+export function applyAll(batch: Buffer, apply: Apply): void {
+  let at = BATCH_HEADER_BYTES;
+  while (at < batch.length) {
+    const end = at + 4 + batch.readUInt32LE(at);
+    apply(batch.subarray(at + 4, end));
+    at = end;
   }
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { goProgram, goVersion } from "./go-programs.ts";
 import type { GoProgramName, Program } from "./go-programs.ts";
+import { isOwn } from "./protocol.ts";
 import type { SystemName } from "./protocol.ts";
 
 /** How a member's process is started: a program of its own, or our own one in Node. */
@@ -52,7 +53,7 @@ type SystemProgram =
   | { readonly missing: string };
 
 function programOf(name: SystemName, find: FindProgram): SystemProgram {
-  if (name === "floor" || name === "quorate") return { version: ownVersion() };
+  if (isOwn(name)) return { version: ownVersion() };
   const program = find(name);
   return program.missing === undefined ? { ...program, version: goVersion(name) } : program;
 }

@@ -22,7 +22,7 @@ import {
   simulatorPicture,
   storePicture,
 } from "./pictures.ts";
-import { SYSTEM_NAMES } from "./protocol.ts";
+import { isOwn, SYSTEM_NAMES } from "./protocol.ts";
 import type { SystemName } from "./protocol.ts";
 import { Progress } from "./progress.ts";
 import { measureReplication } from "./replication.ts";
@@ -149,7 +149,7 @@ async function runStore(options: StoreOptions): Promise<void> {
 }
 
 function titleOf(systems: readonly SystemName[]): string {
-  if (systems.length > 2) return "Libraries";
+  if (systems.some((name) => !isOwn(name))) return "Libraries";
   return systems.includes("quorate") ? "Replication" : "The floor";
 }
 

@@ -1,7 +1,7 @@
 /** The command line of the bench. */
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
-import { SYSTEM_NAMES } from "./protocol.ts";
+import { isFloor, SYSTEM_NAMES } from "./protocol.ts";
 import type { SystemName } from "./protocol.ts";
 
 /** What to measure, and how. */
@@ -50,7 +50,8 @@ Options of replication and floor
   --runs N             interleaved runs of each (default: 5)
   --warm-up SECONDS    before each window (default: 2)
   --seconds SECONDS    length of each window (default: 3)
-  --systems LIST       replication only: of floor, quorate, hashicorp-raft, dragonboat
+  --systems LIST       replication only: of floor, quorate, the same with a Map that every member
+                       keeps: floor-map, quorate-map; hashicorp-raft, dragonboat
                        (default: floor,quorate)
   --without-floor      only the system itself
   --name NAME          writes bench/results/NAME.md and .json (default: what was measured)
@@ -123,7 +124,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   }
   const systems = what === "floor" ? (["floor"] as const) : systemNames(values.systems);
   return {
-    systems: systems.filter((name) => name !== "floor" || !values["without-floor"]),
+    systems: systems.filter((name) => !isFloor(name) || !values["without-floor"]),
     directory: values.dir,
     outstanding: wholeNumbers("outstanding", values.outstanding),
     valueBytes: wholeNumbers("value", values.value),

@@ -1,4 +1,5 @@
 /** The pictures of all benches: which of their figures are drawn, and how. */
+import { isFloor } from "./protocol.ts";
 import type { Machine } from "./environment.ts";
 import type { FailoverOptions } from "./failover-options.ts";
 import type { FailoverMeasurement } from "./failover.ts";
@@ -217,7 +218,7 @@ export function noteOf(machine: Machine): string {
 }
 
 function isReference(system: string): { readonly isReference?: true } {
-  return system === "floor" ? { isReference: true } : {};
+  return isFloor(system) ? { isReference: true } : {};
 }
 
 function markOf({ median, min, max }: Spread): Mark {

@@ -5,9 +5,26 @@
 import type { LoadSample } from "./load.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 
-/** The systems that can be measured. All but the first two are programs of `bench/peers`. */
-export const SYSTEM_NAMES = ["floor", "quorate", "hashicorp-raft", "dragonboat"] as const;
+/** The systems in this repository: bare, and with a Map that every member keeps. */
+const OWN_NAMES = ["floor", "quorate", "floor-map", "quorate-map"] as const;
+/** The systems that can be measured. All but our own are programs of `bench/peers`. */
+export const SYSTEM_NAMES = [...OWN_NAMES, "hashicorp-raft", "dragonboat"] as const;
 export type SystemName = (typeof SYSTEM_NAMES)[number];
+export type OwnName = (typeof OWN_NAMES)[number];
+
+export function isOwn(name: SystemName): name is OwnName {
+  return (OWN_NAMES as readonly string[]).includes(name);
+}
+
+/** Whether it is a bare path that others are compared with. */
+export function isFloor(name: string): boolean {
+  return name === "floor" || name === "floor-map";
+}
+
+/** The floor that does as much as the system. */
+export function floorOf(name: SystemName): SystemName {
+  return name === "quorate-map" ? "floor-map" : "floor";
+}
 
 /** How a member is set up; which fields matter depends on the system. */
 export interface MemberSetup {

@@ -1,9 +1,10 @@
-/** The library as a system: three replicas of the cheapest state machine there is. */
-import { bytesCodec, openReplica } from "quorate";
+/** The library as a system: three replicas of the cheapest state machine there is, or of a Map. */
+import { bytesViewCodec, openReplica } from "quorate";
 import type { Replica, StateMachine } from "quorate";
 import { join } from "node:path";
 import type { MemberSetup, Opened, Readiness } from "./protocol.ts";
 import type { System } from "./system.ts";
+import { ValueMap } from "./value-map.ts";
 
 /** Counts what it is given: the cost measured is that of replication, not of a machine. */
 class ByteCounter implements StateMachine<Uint8Array, "total"> {
@@ -23,13 +24,40 @@ class ByteCounter implements StateMachine<Uint8Array, "total"> {
     return [this.#commands, this.#bytes];
   }
 
-  async restore(): Promise<void> {
-    throw new Error("the bench starts from nothing and restores nothing");
+  restore(): Promise<void> {
+    return restoresNothing();
   }
 }
 
+/** Keeps what it is given, as the floor does that it is compared with. */
+class MapMachine implements StateMachine<Uint8Array, "total"> {
+  readonly #map = new ValueMap();
+  readonly apply: (command: Uint8Array) => number = this.#map.apply;
+
+  query(): number {
+    return this.#map.size;
+  }
+
+  snapshot(): unknown {
+    return [this.#map.size]; // nobody restores it: the bench measures no snapshots here
+  }
+
+  restore(): Promise<void> {
+    return restoresNothing();
+  }
+}
+
+async function restoresNothing(): Promise<void> {
+  throw new Error("the bench starts from nothing and restores nothing");
+}
+
 export class QuorateSystem implements System {
+  readonly #keepsMap: boolean;
   #replica: Replica<Uint8Array, "total"> | undefined;
+
+  constructor(keepsMap: boolean) {
+    this.#keepsMap = keepsMap;
+  }
 
   async open(setup: MemberSetup): Promise<Opened> {
     const own = setup.members.find((member) => member.id === setup.id);
@@ -38,8 +66,9 @@ export class QuorateSystem implements System {
       id: setup.id,
       listen: own.address,
       dataDir: join(setup.directory, setup.id),
-      machine: new ByteCounter(),
-      codec: bytesCodec,
+      machine: this.#keepsMap ? new MapMachine() : new ByteCounter(),
+      // As the other libraries: what is written is not copied, the load does not change it.
+      codec: bytesViewCodec,
       start: { members: setup.members },
     });
     return { port: 0 };

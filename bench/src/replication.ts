@@ -10,6 +10,7 @@ import { findLibraries } from "./library-systems.ts";
 import type { FoundLibraries } from "./library-systems.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Progress } from "./progress.ts";
+import { isOwn } from "./protocol.ts";
 import type { SystemName } from "./protocol.ts";
 
 /** Under the highest load, in every fresh cluster, before anything is measured. */
@@ -48,7 +49,7 @@ export async function measureReplication(
       try {
         await measureRound(options, progress, own);
       } catch (error) {
-        if (system === "floor" || system === "quorate") throw error;
+        if (isOwn(system)) throw error;
         // One of the peers: what the others came to is not lost with it.
         failures[system] = error instanceof Error ? error.message : String(error);
       }

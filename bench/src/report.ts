@@ -1,4 +1,5 @@
 /** Results as a table for the terminal, as Markdown and as JSON. */
+import { floorOf, isFloor } from "./protocol.ts";
 import type { Window } from "./cluster.ts";
 import type { Environment, Machine } from "./environment.ts";
 import type { BenchOptions } from "./options.ts";
@@ -201,11 +202,11 @@ type Reasons = Readonly<Record<string, string>>;
 function ofFloor(series: Series, all: readonly Series[]): Spread | undefined {
   const floor = all.find(
     (other) =>
-      other.system === "floor" &&
+      other.system === floorOf(series.system) &&
       other.valueBytes === series.valueBytes &&
       other.outstanding === series.outstanding,
   );
-  if (floor === undefined || series.system === "floor") return undefined;
+  if (floor === undefined || isFloor(series.system)) return undefined;
   return spreadOf(
     series.windows.map((w, run) => w.entriesPerSecond / floor.windows[run]!.entriesPerSecond),
   );

@@ -1,4 +1,5 @@
 /** One member of a system under measurement, inside its own process. */
+import { isFloor, isOwn } from "./protocol.ts";
 import type { MemberSetup, Opened, Readiness, SystemName } from "./protocol.ts";
 
 /** What a member of any system can do. */
@@ -13,7 +14,8 @@ export interface System {
 
 /** Loads only the system that is asked for, so that the others cost nothing. */
 export async function makeSystem(name: SystemName): Promise<System> {
-  if (name === "floor") return new (await import("./floor-system.ts")).FloorSystem();
-  if (name === "quorate") return new (await import("./quorate-system.ts")).QuorateSystem();
-  throw new Error(`${name} is a program of its own`);
+  if (!isOwn(name)) throw new Error(`${name} is a program of its own`);
+  const keepsMap = name === "floor-map" || name === "quorate-map";
+  if (isFloor(name)) return new (await import("./floor-system.ts")).FloorSystem(keepsMap);
+  return new (await import("./quorate-system.ts")).QuorateSystem(keepsMap);
 }

@@ -76,7 +76,7 @@ export type {
 } from "./machine/disk-machine.ts";
 export { jsonCodec } from "./machine/json-codec.ts";
 export { readBytes, readJson } from "./machine/read-json.ts";
-export { bytesCodec } from "./machine/bytes-codec.ts";
+export { bytesCodec, bytesViewCodec } from "./machine/bytes-codec.ts";
 export { ERROR_CODES, QuorateError } from "./util/error.ts";
 export type { CodeRow, ErrorCode, Outcome, QuorateErrorOptions } from "./util/error.ts";
 export { LIMITS } from "./runtime/limits.ts";

@@ -38,7 +38,7 @@ export interface RaftOptions {
   readonly uncommittedBytesMax: number;
   /** Durable entries are kept in memory up to this many bytes, for those who need them yet. */
   readonly tailBytesMax: number;
-  /** As many bytes of the newest entries are kept although nobody needs them, as far as is known. */
+  /** Kept of the newest entries, in bytes, although nobody is known to need them. */
   readonly tailSpareBytes: number;
   /** Waiting reads beyond this are refused. */
   readonly readsMax: number;

@@ -4,7 +4,7 @@ import { crc32 } from "../util/checksum.ts";
 import { TestNetwork } from "./core-harness.ts";
 import { EntryBatch } from "./entry.ts";
 import type { LoadRequest } from "./output.ts";
-import { ack, append, batchesOf, refusal, Solo } from "./solo-harness.ts";
+import { ack, append, batchesOf, batchOf, refusal, Solo } from "./solo-harness.ts";
 
 function ranges(solo: Solo, to = "n2"): string[] {
   return solo

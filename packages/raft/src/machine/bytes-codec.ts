@@ -1,6 +1,7 @@
 /**
- * Commands that are bytes already: nothing is encoded, everything is copied once on each side, so
- * that neither the caller's buffer nor a batch of the log is shared with the machine.
+ * Commands that are bytes already: nothing is encoded. What is left to decide is who owns the
+ * bytes. `bytesCodec` copies them once on each side, so that neither the caller's buffer nor a
+ * batch of the log is shared with the machine; `bytesViewCodec` trusts both.
  *
  * A buffer of its own costs the engine more than copying into it. So small copies are cut from a
  * slab, as Node cuts its small Buffers: each is a part of a larger `ArrayBuffer`, and one that is
@@ -24,15 +25,44 @@ const SMALL_BYTES = 2_048;
  * ```
  */
 export const bytesCodec: Codec<Uint8Array> = {
-  encode(value: Uint8Array): Uint8Array {
-    if (!(value instanceof Uint8Array)) throw new TypeError("a command must be a Uint8Array");
-    return copyOf(value);
-  },
+  encode: (value) => copyOf(bytesOf(value)),
   decode: copyOf,
+};
+
+/**
+ * Like {@link bytesCodec}, without the copies: a fifth more writes per second where commands are
+ * many and small, for two promises.
+ * - Who writes does not change the bytes of a command until its promise has settled.
+ * - The machine never writes to a command, and copies what it keeps beyond `apply`: the command is
+ *   a view into the memory of the log, and one that is kept keeps up to 1 MiB of that.
+ *
+ * A machine that breaks the second promise damages the log in memory; members then refuse each
+ * other's entries.
+ *
+ * @example
+ * ```ts
+ * class Store implements StateMachine<Uint8Array, string> {
+ *   apply(command: Uint8Array) {
+ *     const size = command[0]!;
+ *     this.values.set(keyOf(command.subarray(1, 1 + size)), command.slice(1 + size)); // a copy
+ *   }
+ *   // ...
+ * }
+ * const node = await openReplica({ ...options, codec: bytesViewCodec, machine: new Store() });
+ * ```
+ */
+export const bytesViewCodec: Codec<Uint8Array> = {
+  encode: bytesOf,
+  decode: (bytes) => bytes,
 };
 
 let slab: Uint8Array = new Uint8Array(SLAB_BYTES);
 let used = 0;
+
+function bytesOf(value: Uint8Array): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new TypeError("a command must be a Uint8Array");
+}
 
 function copyOf(bytes: Uint8Array): Uint8Array {
   const { length } = bytes;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bytesCodec } from "./bytes-codec.ts";
+import { bytesCodec, bytesViewCodec } from "./bytes-codec.ts";
 import { InProcessMachine } from "./in-process-machine.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { StateMachine } from "./state-machine.ts";
@@ -51,8 +51,14 @@ describe("the bytes codec", () => {
     );
   });
 
-  test("refuses what is not bytes", () => {
-    expect(() => bytesCodec.encode("text" as never)).toThrow("must be a Uint8Array");
+  test("without copies hands on the very bytes", () => {
+    const value = Uint8Array.of(1, 2, 3);
+    expect(bytesViewCodec.encode(value)).toBe(value);
+    expect(bytesViewCodec.decode(value)).toBe(value);
+  });
+
+  test.each([bytesCodec, bytesViewCodec])("refuses what is not bytes", (codec) => {
+    expect(() => codec.encode("text" as never)).toThrow("must be a Uint8Array");
   });
 });
 

@@ -89,6 +89,9 @@ export interface StateMachine<Command, Query> {
 /** How commands cross disk and wire. Decoding must accept whatever encoding ever produced. */
 export interface Codec<T> {
   encode(value: T): Uint8Array;
-  /** The bytes are a view that changes after the call: copy what is kept. */
+  /**
+   * The bytes are a view into the memory of the log: never write to them. A part of them that is
+   * kept beyond `apply` keeps a whole batch in memory: copy that.
+   */
   decode(bytes: Uint8Array): T;
 }
