@@ -50,8 +50,11 @@ export interface SegmentPoolOptions {
   readonly segmentBytes: number;
 }
 
-/** Files kept for later beyond the next one. */
-export const SPARES_MAX = 2;
+/**
+ * Files kept for later beyond the next one. A compaction sets several free at once; making one anew
+ * means to write all of it twice, just when the log grows fast.
+ */
+export const SPARES_MAX = 4;
 const ZERO_PIECE_BYTES = 262_144; // 256 KiB
 const FULL_RETRY_MS = 500;
 
