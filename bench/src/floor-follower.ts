@@ -71,8 +71,8 @@ export class FloorFollower {
       const acknowledgement = Buffer.allocUnsafe(4);
       acknowledgement.writeUInt32LE(number);
       this.#socket.write(acknowledgement);
-      if (this.#apply !== undefined) for (const one of batches) applyAll(one, this.#apply);
       this.#flush();
+      if (this.#apply !== undefined) for (const one of batches) applyAll(one, this.#apply);
     });
   }
 }

@@ -99,6 +99,7 @@ export class FloorLeader {
     this.#file.append(batch, () => {
       this.#writing = false;
       this.#durable = number;
+      if (this.#apply !== undefined) this.#flush(); // the disk has work while values are applied
       this.#settle();
       this.#schedule();
     });

@@ -16,7 +16,7 @@ export class ValueMap {
 
   readonly apply = (value: Uint8Array): number => {
     const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-    const key = bytes.length < 8 ? 0 : (bytes[0]! * 257 + bytes.readUInt32LE(4)) % KEYS;
+    const key = bytes.length < 8 ? 0 : (bytes[0]! * 257 + bytes.readUInt32BE(4)) % KEYS;
     this.#values.set(key, bytes.toString("latin1"));
     return this.#values.size;
   };

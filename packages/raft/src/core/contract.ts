@@ -253,8 +253,11 @@ export interface RaftInputs {
   planMembership(nowMs: number, change: MembershipChange): PlannedChange;
   /** All writes of outputs up to `output` are durable. Late and repeated calls are harmless. */
   persisted(nowMs: number, output: number): void;
-  /** Committed entries up to `index` were applied. */
-  applied(nowMs: number, index: number): void;
+  /**
+   * Committed entries up to `index` were applied. Those from `wantedFrom` on are wanted once more:
+   * they stay in memory as long as there is room.
+   */
+  applied(nowMs: number, index: number, wantedFrom?: number): void;
   /** The answer to a load request: consecutive batches that start at or before `request.from`. */
   loaded(nowMs: number, request: LoadRequest, batches: readonly EntryBatch[]): void;
   /** The load request could not be served. */

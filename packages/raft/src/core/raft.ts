@@ -146,9 +146,10 @@ export class Raft implements RaftInputs {
     if (advanced && state.role === "leader") commitByCounting(state);
   }
 
-  applied(nowMs: number, index: number): void {
+  applied(nowMs: number, index: number, wantedFrom: number = Infinity): void {
     const { state } = this;
     advanceTime(state, nowMs);
+    state.wantedFrom = wantedFrom;
     if (!(index <= state.commit)) {
       violated("applied-within-commit", `Applied ${index}, commit ${state.commit}.`);
     }

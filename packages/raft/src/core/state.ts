@@ -67,6 +67,8 @@ export class RaftState {
   termLeader: MemberId | undefined = undefined;
   commit: number;
   applied: number;
+  /** Somebody here reads on from this index. */
+  wantedFrom: number = Infinity;
   /** Everything up to here is known to equal the log of the current term's leader. */
   verifiedIndex: number;
 

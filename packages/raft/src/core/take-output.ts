@@ -7,7 +7,7 @@
  * on the strength of our own, an acknowledgement of entries, and speaking as leader of a term.
  */
 import { electAlone } from "./election.ts";
-import { isFresh, noteHandedOut } from "./health.ts";
+import { noteHandedOut } from "./health.ts";
 import { collectMembership } from "./membership.ts";
 import type { Output } from "./output.ts";
 import { collectReads } from "./read-index.ts";
@@ -63,12 +63,17 @@ function evict(state: RaftState): void {
   log.evict(options.tailSpareBytes, spareIndex(state));
 }
 
-/** Up to here everything is durable, applied, and stored by every peer that is heard. */
+/**
+ * Up to here everything is durable, applied, read by who follows the changes, and stored by every
+ * peer that was heard within T: a connection that broke may be back at once.
+ */
 function spareIndex(state: RaftState): number {
-  let index = Math.min(state.persistence.stableIndex, state.applied);
+  const { nowMs, options, persistence } = state;
+  let index = Math.min(persistence.stableIndex, state.applied, state.wantedFrom - 1);
   if (state.role !== "leader") return index;
-  for (const progress of state.progress.values()) {
-    if (progress.match < index && isFresh(state, progress)) index = progress.match;
+  for (const { id, match } of state.progress.values()) {
+    const isSilent = nowMs - state.heardOf(id) >= options.electionTimeoutMs;
+    if (match < index && !isSilent) index = match;
   }
   return index;
 }

@@ -22,7 +22,7 @@ import { recoverLog } from "./recover.ts";
 import type { Recovered } from "./recover.ts";
 import { rewriteUnproven } from "./rewrite.ts";
 import { logSeal } from "./seal.ts";
-import { SegmentPool, SPARES_MAX } from "./segment-pool.ts";
+import { SegmentPool, sparesMax } from "./segment-pool.ts";
 import type { OpenSegment, Segment } from "./segment-pool.ts";
 import { SegmentedLog } from "./segmented-log.ts";
 import {
@@ -196,7 +196,7 @@ class Opening {
   async #usable(spares: readonly string[]): Promise<string[]> {
     const usable: string[] = [];
     for (const path of spares) {
-      if (usable.length === SPARES_MAX) break;
+      if (usable.length === sparesMax(this.#segmentBytes)) break;
       const file = await this.#options.disk.open(path, { mode: "read" });
       const size = await file.size();
       await file.close();

@@ -54,7 +54,11 @@ export interface SegmentPoolOptions {
  * Files kept for later beyond the next one. A compaction sets several free at once; making one anew
  * means to write all of it twice, just when the log grows fast.
  */
-export const SPARES_MAX = 4;
+export function sparesMax(segmentBytes: number): number {
+  return segmentBytes <= SMALL_SEGMENT_BYTES ? 4 : 2;
+}
+
+const SMALL_SEGMENT_BYTES = 16_777_216; // 16 MiB
 const ZERO_PIECE_BYTES = 262_144; // 256 KiB
 const FULL_RETRY_MS = 500;
 
@@ -153,7 +157,7 @@ export class SegmentPool {
     const oldest = this.oldest;
     assert(oldest.pins === 0 && this.segments.length > 1, "the segment is still needed");
     const spare = `${directory}/${segmentName(oldest.sequence, "spare")}`;
-    const kept = oldest.size === segmentBytes && this.#spares.length < SPARES_MAX;
+    const kept = oldest.size === segmentBytes && this.#spares.length < sparesMax(segmentBytes);
     this.segments.shift();
     await (kept ? disk.rename(oldest.path, spare) : disk.remove(oldest.path));
     await disk.syncDirectory(directory);

@@ -33,11 +33,11 @@ export const bytesCodec: Codec<Uint8Array> = {
  * Like {@link bytesCodec}, without the copies: a fifth more writes per second where commands are
  * many and small, for two promises.
  * - Who writes does not change the bytes of a command until its promise has settled.
- * - The machine never writes to a command, and copies what it keeps beyond `apply`: the command is
- *   a view into the memory of the log, and one that is kept keeps up to 1 MiB of that.
+ * - Nobody writes to a command that the library hands out, to `apply` and by `changes`, and what is
+ *   kept of one, or returned by `apply`, is copied: it is a view into the memory of the log, and a
+ *   part that is kept keeps the whole batch, which is up to 1 MiB or one larger command.
  *
- * A machine that breaks the second promise damages the log in memory; members then refuse each
- * other's entries.
+ * Who breaks the second promise damages the log in memory; members then refuse its entries.
  *
  * @example
  * ```ts

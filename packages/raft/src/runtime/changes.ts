@@ -56,6 +56,11 @@ export interface ChangesHooks {
   refusal(): QuorateError;
 }
 
+/** Where a feed is. */
+interface Feed {
+  next: number;
+}
+
 interface Waiter {
   readonly index: number;
   readonly wake: () => void;
@@ -65,10 +70,17 @@ interface Waiter {
 export class Changes {
   readonly #hooks: ChangesHooks;
   readonly #waiters = new Set<Waiter>();
-  #feeds = 0;
+  readonly #feeds = new Set<Feed>();
 
   constructor(hooks: ChangesHooks) {
     this.#hooks = hooks;
+  }
+
+  /** The lowest index that a feed goes on from; Infinity where there is none. */
+  get wantedFrom(): number {
+    let index = Infinity;
+    for (const { next } of this.#feeds) index = Math.min(index, next);
+    return index;
   }
 
   /** Everything up to `applied` is applied. */
@@ -87,24 +99,24 @@ export class Changes {
     codec: Codec<Command>,
     options: ChangesOptions,
   ): AsyncGenerator<Change<Command>, void, undefined> {
-    if (this.#feeds >= LIMITS.changeFeedsMax) {
+    if (this.#feeds.size >= LIMITS.changeFeedsMax) {
       throw new QuorateError("OVERLOADED", "too many feeds of changes are open on this member");
     }
-    this.#feeds++;
     const { signal } = options;
     const cursor = new EntryCursor();
-    let next = options.from ?? this.#applied + 1;
+    const feed: Feed = { next: options.from ?? this.#applied + 1 };
+    this.#feeds.add(feed);
     try {
-      while (await this.#wait(next, signal)) {
+      while (await this.#wait(feed.next, signal)) {
         // What a batch holds behind this may be truncated while the consumer is at work.
         const upTo = this.#applied;
-        const batches = await this.#stretch(next, upTo);
+        const batches = await this.#stretch(feed.next, upTo);
         for (const batch of batches) {
-          if (batch.lastIndex < next) continue;
-          cursor.reset(batch, next);
-          while (next <= upTo && cursor.next()) {
+          if (batch.lastIndex < feed.next) continue;
+          cursor.reset(batch, feed.next);
+          while (feed.next <= upTo && cursor.next()) {
             const { index, kind, payload } = cursor.view;
-            next = index + 1;
+            feed.next = index + 1;
             if (kind !== EntryKind.command || !this.#hasEffect(index)) continue;
             yield { index, timeMs: batch.timeMs, command: codec.decode(payload) };
             if (signal?.aborted === true) return;
@@ -112,7 +124,7 @@ export class Changes {
         }
       }
     } finally {
-      this.#feeds--;
+      this.#feeds.delete(feed);
     }
   }
 

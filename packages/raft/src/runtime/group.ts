@@ -386,7 +386,7 @@ export class Group {
     const more = this.#run(engine, untilMs);
     if (applier.applied !== before) {
       const nowMs = this.#context.clock.nowMs();
-      core.applied(nowMs, applier.applied);
+      core.applied(nowMs, applier.applied, this.changes.wantedFrom);
       this.snapshots.applied(nowMs);
       this.changes.advanced(applier.applied);
     }

@@ -165,9 +165,9 @@ export class Probe implements RaftInputs {
     return this.#core.planMembership(nowMs, change);
   }
 
-  applied(nowMs: number, index: number): void {
+  applied(nowMs: number, index: number, wantedFrom?: number): void {
     this.appliedIndex = index;
-    this.#core.applied(nowMs, index);
+    this.#core.applied(nowMs, index, wantedFrom);
   }
 
   loaded(nowMs: number, request: LoadRequest, batches: readonly EntryBatch[]): void {
