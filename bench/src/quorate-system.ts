@@ -67,7 +67,7 @@ export class QuorateSystem implements System {
       listen: own.address,
       dataDir: join(setup.directory, setup.id),
       machine: this.#keepsMap ? new MapMachine() : new ByteCounter(),
-      // As the other libraries: what is written is not copied, the load does not change it.
+      // Nothing is copied, as in the floor: the load does not change what it has written.
       codec: bytesViewCodec,
       start: { members: setup.members },
     });
