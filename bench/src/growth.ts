@@ -61,9 +61,11 @@ interface Shape {
   readonly idle: number;
 }
 
+/** `save` is called after each size with all so far: hours of work do not wait for their end. */
 export async function measureGrowth(
   options: GrowthOptions,
   progress: Progress,
+  save: (points: readonly GrowthPoint[]) => void,
 ): Promise<readonly GrowthPoint[]> {
   const sizes = options.sweeps.flatMap((sweep) =>
     valuesOf(sweep, options).flatMap((size) =>
@@ -78,6 +80,7 @@ export async function measureGrowth(
     try {
       const measured = await measureSize(shapeOf(sweep, size), store, directory, options);
       points.push({ sweep, store, size, ...measured });
+      save(points);
     } finally {
       rmSync(directory, { recursive: true, force: true });
     }

@@ -9,6 +9,7 @@ import { parseGrowthOptions } from "./growth-options.ts";
 import type { GrowthOptions } from "./growth-options.ts";
 import { growthJson, growthMarkdown, growthPictures, growthTable } from "./growth-report.ts";
 import { measureGrowth } from "./growth.ts";
+import type { GrowthPoint } from "./growth.ts";
 import { parseMemoryOptions } from "./memory-options.ts";
 import type { MemoryOptions } from "./memory-options.ts";
 import { memoryJson, memoryMarkdown, memoryPicture, memoryTable } from "./memory-report.ts";
@@ -110,10 +111,13 @@ async function runMemory(given: MemoryOptions): Promise<void> {
 async function runGrowth(given: GrowthOptions): Promise<void> {
   const options = onRealDisk(given);
   const environment = await describeEnvironment(options.directory);
-  const points = await measureGrowth(options, new Progress(process.stderr));
+  const save = (points: readonly GrowthPoint[]): void => {
+    const markdown = growthMarkdown(points, environment, options);
+    const json = growthJson(points, environment, options);
+    saveResults(options.name, { markdown, json, more: growthPictures(points, environment) });
+  };
+  const points = await measureGrowth(options, new Progress(process.stderr), save);
   const json = growthJson(points, environment, options);
-  const markdown = growthMarkdown(points, environment, options);
-  saveResults(options.name, { markdown, json, more: growthPictures(points, environment) });
   process.stdout.write(options.json ? json : `${growthTable(points)}\n`);
 }
 
