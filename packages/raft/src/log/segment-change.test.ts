@@ -38,6 +38,42 @@ test("issue: a death while the end of a segment is being written leaves one file
   expect(reopened.recovered(1).lastIndex).toBeGreaterThanOrEqual(appended);
 });
 
+test("a segment that is waited for is made in large pieces, one that is not in small ones", async () => {
+  const pieces: number[] = [];
+  let isSlow = false;
+  const disk = await emptyDisk(
+    new SimDisk({
+      complete: (task, { kind, urgent, bytes }) => {
+        if (kind === "write" && !urgent && bytes > RECORD_HEADER_BYTES) pieces.push(bytes);
+        // Slow: the log has filled its segment long before the next one is there.
+        if (isSlow && kind === "write" && !urgent) setTimeout(task, 5);
+        else queueMicrotask(task);
+      },
+    }),
+  );
+  const log = await open(disk, { segmentBytes: 8 << 20 });
+  await settled();
+  const fill = async (text: string): Promise<void> => {
+    for (let i = 0; i < 9; i++) {
+      const index = ++appended;
+      const entries = [batchOf(index, 1, { text })];
+      await log.append([{ group: 1, hardState: undefined, entries, commit: 0 }]);
+      if (!isSlow) await settled();
+    }
+  };
+  let appended = 0;
+  const text = "x".repeat(1 << 20);
+  await fill(text);
+  expect(Math.max(...pieces)).toBe(262_144);
+  pieces.length = 0;
+  isSlow = true;
+  await fill(text);
+  await fill(text);
+  expect(Math.max(...pieces)).toBe(2_097_152);
+  expect(pieces[0]).toBe(262_144);
+  await log.close();
+});
+
 /** Long enough for every chain of promises that waits for nothing else. */
 async function settled(): Promise<void> {
   for (let i = 0; i < 2_000; i++) await Promise.resolve();

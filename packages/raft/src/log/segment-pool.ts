@@ -60,6 +60,8 @@ export function sparesMax(segmentBytes: number): number {
 
 const SMALL_SEGMENT_BYTES = 16_777_216; // 16 MiB
 const ZERO_PIECE_BYTES = 262_144; // 256 KiB
+/** While the log waits for the segment there are no writes that large pieces could hold up. */
+const HURRIED_PIECE_BYTES = 2_097_152; // 2 MiB
 const FULL_RETRY_MS = 500;
 
 /** The segments of one log: in use, being prepared, spare. */
@@ -236,11 +238,15 @@ export class SegmentPool {
     const { disk, health, segmentBytes } = this.#options;
     const file = await disk.open(path, { mode: "create", dataSync: inBackground });
     try {
-      const zeros = new Uint8Array(Math.min(ZERO_PIECE_BYTES, segmentBytes));
-      for (let at = 0; at < segmentBytes; at += zeros.length) {
+      let zeros = new Uint8Array(Math.min(ZERO_PIECE_BYTES, segmentBytes));
+      for (let at = 0; at < segmentBytes;) {
         if (health.closed || health.failed) throw new DiskError("closed", path, "the log ended");
+        if (this.#waiting.length > 0 && zeros.length === ZERO_PIECE_BYTES) {
+          zeros = new Uint8Array(HURRIED_PIECE_BYTES);
+        }
         const piece = Math.min(zeros.length, segmentBytes - at);
         await file.write(zeros.subarray(0, piece), at);
+        at += piece;
       }
       await file.write(head, 0);
       await file.sync();
