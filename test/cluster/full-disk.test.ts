@@ -69,6 +69,7 @@ test("a leader without space hands over, serves nothing wrong, and comes back by
 test.for<[which: string, rounds: (leader: number) => readonly number[][]]>([
   ["all disks", () => [[0, 1, 2]]],
   ["all disks, a follower's before the others,", (l) => [[(l + 1) % 3], [l, (l + 2) % 3]]],
+  ["the disks of the leader and a follower", (l) => [[l, (l + 1) % 3]]],
   ["the disks of all followers", (l) => [[(l + 1) % 3, (l + 2) % 3]]],
 ])(
   "with %s full every member refuses writes, and leadership stays",
