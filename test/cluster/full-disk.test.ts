@@ -191,7 +191,7 @@ async function writeUntil(member: Member, isSo: () => Promise<boolean>): Promise
   }
 }
 
-/** Writes through all members in turn until each refuses; until then a write is done or in doubt. */
+/** Writes through all in turn until each refuses; until then a write is done or in doubt. */
 async function writeUntilRefused({ members }: Cluster): Promise<void> {
   for (let i = 0, refusals = 0; refusals < members.length; i++) {
     expect(i, "the disks fill up").toBeLessThan(WRITES_MAX);

@@ -322,6 +322,14 @@ describe("a leader without space", () => {
     expect(proposal(other)).toBe("full");
   });
 
+  test("refuses none before it can have heard of everybody: it has just been elected", () => {
+    const solo = new Solo().win("n2");
+    solo.step("n2", { type: "heartbeat-response", term: 1, round: 0, health: "full" });
+    expect(proposal(solo)).toBe("ok");
+    pass(solo, T, { n2: "full", n3: "silent" });
+    expect(proposal(solo)).toBe("full");
+  });
+
   test("sends a member without space only what opens a term or changes the members", () => {
     const solo = leader();
     pass(solo, HEARTBEAT, { n2: "full", n3: "ok" });

@@ -133,7 +133,9 @@ export function stallDeadlineMs(state: RaftState): number {
 function hasSpaceAt(state: RaftState, id: MemberId): boolean {
   if (id === state.id) return true;
   const progress = state.progress.get(id);
-  return progress !== undefined && isFresh(state, progress) && progress.health !== "full";
+  if (progress === undefined || progress.isLost || progress.health === "full") return false;
+  // A new leader has heard of nobody yet: for T it takes who is silent for who they were.
+  return state.nowMs - state.heardOf(id) < state.options.electionTimeoutMs;
 }
 
 function isQuorum(state: RaftState, holds: (id: MemberId) => boolean): boolean {
