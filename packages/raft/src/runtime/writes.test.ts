@@ -302,6 +302,47 @@ describe("on the leader", () => {
   });
 });
 
+describe("while writes are under way", () => {
+  test("later ones gather until they are as many, or those are applied", () => {
+    const it = bench();
+    for (let i = 0; i < 4; i++) it.add();
+    it.writes.dispatch(2, it.core, "me");
+    it.add();
+    it.writes.dispatch(2, it.core, "me");
+    expect(it.proposed).toEqual([4]);
+    for (let index = 2; index <= 4; index++) it.applied(index, { sequence: index - 1 });
+    expect(it.writes.needsTurn).toBe(true);
+    it.writes.dispatch(2, it.core, "me");
+    expect(it.proposed).toEqual([4, 1]);
+    expect(it.writes.needsTurn).toBe(false);
+  });
+
+  test("and for two milliseconds at most", () => {
+    const it = bench();
+    for (let i = 0; i < 4; i++) it.add();
+    it.writes.dispatch(2, it.core, "me");
+    it.add();
+    expect(it.writes.nextMs("me")).toBe(Infinity);
+    it.writes.dispatch(3, it.core, "me");
+    expect(it.writes.nextMs("me")).toBe(5);
+    it.writes.dispatch(5, it.core, "me");
+    expect(it.proposed).toEqual([4, 1]);
+    expect(it.writes.nextMs("me")).toBe(Infinity);
+  });
+
+  test("a session that ends meanwhile keeps nobody awake", () => {
+    const it = bench();
+    for (let i = 0; i < 4; i++) it.add();
+    it.writes.dispatch(2, it.core, "me");
+    it.add();
+    it.writes.dispatch(3, it.core, "me");
+    it.applied(2, { sequence: 1, verdict: "expired" });
+    it.writes.dispatch(5, it.core, "me");
+    expect(it.entries.at(-1)).toMatch(/^3:/);
+    expect(it.writes.nextMs("me")).toBe(Infinity);
+  });
+});
+
 describe("elsewhere", () => {
   test("they are forwarded in one message and end when this member applies them", () => {
     const { writes, core, sent, add, applied } = bench();

@@ -34,6 +34,7 @@ import type { Forward, ForwardResponse, Leaving, PeerMessage } from "../transpor
 import { assert } from "../util/assert.ts";
 import { QuorateError } from "../util/error.ts";
 import type { AppliedEntry } from "./applier.ts";
+import { BatchPace } from "./batch-pace.ts";
 import { unknownOutcome, WriteCall } from "./calls.ts";
 import type { Calls } from "./calls.ts";
 import { Forwarding } from "./forwarding.ts";
@@ -78,6 +79,7 @@ export class Writes {
   readonly #hooks: WritesHooks;
   readonly #gathered: Gathered;
   readonly #waiters = new WriteWaiters();
+  readonly #pace = new BatchPace();
   readonly #forwarding: Forwarding;
   /** The newest requests of the members that asked this one. */
   readonly #recent = new RecentRequests();
@@ -112,7 +114,8 @@ export class Writes {
 
   /** Whether something that was just applied lets {@link dispatch} do more. */
   get needsTurn(): boolean {
-    return this.#waiters.hasRuledOut || this.#hasMoved;
+    if (this.#waiters.hasRuledOut || this.#hasMoved) return true;
+    return this.#pace.hasRelease(this.#gathered.length);
   }
 
   get hasForwards(): boolean {
@@ -121,7 +124,10 @@ export class Writes {
 
   /** When {@link dispatch} can do more than now; Infinity where only an input changes anything. */
   nextMs(leader: MemberId | undefined): number {
-    if (!this.hasGathered || leader === undefined || leader === this.#hooks.id) return Infinity;
+    if (!this.hasGathered || leader === undefined) return Infinity;
+    if (leader === this.#hooks.id) {
+      return this.#session === undefined ? Infinity : this.#pace.dueMs;
+    }
     // What waits for the session goes on when that is there.
     if (this.#session === undefined && (this.#opening?.stage ?? "gathered") !== "gathered") {
       return Infinity;
@@ -231,6 +237,7 @@ export class Writes {
 
   /** An entry was applied: first the session says what that means, then its place in the log. */
   applied(entry: AppliedEntry): void {
+    this.#pace.applied(entry.index);
     if (entry.session !== 0 && entry.kind === EntryKind.command) {
       const session = this.#ownSession(entry.session);
       const call = session?.find(entry.sequence);
@@ -247,6 +254,7 @@ export class Writes {
    * entries up to there, but the sessions in it know what was done.
    */
   restored(index: number, term: number, sessions: Sessions): void {
+    this.#pace.applied(index);
     for (const session of this.#allSessions()) {
       for (const call of session.pending()) {
         const state = sessions.lookUp(session.id, call.sequence);
@@ -262,6 +270,7 @@ export class Writes {
   leaderChanged(leader: MemberId | undefined, nowMs: number): void {
     this.#leader = leader;
     this.#retryAtMs = 0;
+    this.#pace.leaderChanged();
     this.#forwarding.leaderChanged(leader, this.#soon(nowMs));
   }
 
@@ -409,6 +418,7 @@ export class Writes {
   // ---- attempts
 
   #propose(nowMs: number, core: RaftInputs): void {
+    if (this.#session !== undefined && this.#pace.holds(nowMs, this.#gathered.length)) return;
     for (;;) {
       const batch = this.#nextBatch(nowMs);
       if (batch === undefined) return;
@@ -419,6 +429,7 @@ export class Writes {
       if (!result.ok) return;
       if (this.#session !== undefined) this.#gathered.taken(batch);
       this.#waiters.add(result.firstIndex, result.term, batch.calls);
+      this.#pace.proposed(result.firstIndex + batch.calls.length - 1);
     }
   }
 
