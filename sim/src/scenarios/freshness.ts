@@ -9,6 +9,7 @@ import { Director, STORY_TIMEOUT_MS } from "quorate/sim";
 import type { StoryOptions } from "quorate/sim";
 import type { Scenario } from "../scenario.ts";
 import { deposeUnnoticed } from "./issues-reads.ts";
+import { tellsOfMore } from "./news.ts";
 import { ackOf, Solo, TIMEOUT_MS } from "./solo.ts";
 
 /** Scenarios about leases and bounded staleness. */
@@ -77,9 +78,7 @@ async function beforeOwnCommit(): Promise<void> {
   await d.until(() => n2.core?.commit === 3, "n2 knows that entry 3 is committed");
   // Entry 4 is committed with n2, but n2 is not told so. n3 does not get it.
   d.lose((from, to, { type }) => from === "n1" && to === "n3" && type === "append-entries");
-  d.lose(
-    (from, _to, message) => from === "n1" && message.type === "heartbeat" && message.commit > 3,
-  );
+  d.lose((from, _to, message) => from === "n1" && tellsOfMore(message, 3));
   await d.done(d.put("n1", "x", "new"));
   d.power("n1");
   // n2 leads and is heard by n3, but cannot commit the entry that opens its term.
@@ -173,10 +172,7 @@ async function staleLateAnswer(): Promise<void> {
   // From now on n3 hears of nothing new.
   const news = [
     d.lose((from, to, { type }) => from === "n1" && to === "n3" && type === "append-entries"),
-    d.lose(
-      (from, to, message) =>
-        from === "n1" && to === "n3" && message.type === "heartbeat" && message.commit > 3,
-    ),
+    d.lose((from, to, message) => from === "n1" && to === "n3" && tellsOfMore(message, 3)),
   ];
   await d.done(d.put("n1", "x", "new"));
   await d.ms(STORY_TIMEOUT_MS / 4);

@@ -4,6 +4,7 @@
  */
 import { Director, STORY_TIMEOUT_MS } from "quorate/sim";
 import type { Scenario } from "../scenario.ts";
+import { tellsOfMore } from "./news.ts";
 
 /** Bugs of replication. */
 export const scenarios: readonly Scenario[] = [
@@ -60,7 +61,7 @@ async function lateAppend(): Promise<void> {
   await d.until(() => n2.core?.commit === 4, "n2 knows that entry 4 is committed");
   // From now on n2 is not told what is committed. The message with entry 5 is held up in the
   // network; n1 sends it anew, with entry 6.
-  d.lose((_from, to, message) => to === "n2" && message.type === "heartbeat" && message.commit > 4);
+  d.lose((_from, to, message) => to === "n2" && tellsOfMore(message, 4));
   const late = d.holdFirst(
     (_from, to, message) =>
       to === "n2" && message.type === "append-entries" && message.batches.length > 0,

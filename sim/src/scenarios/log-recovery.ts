@@ -147,10 +147,12 @@ async function untilTheWrite(): Promise<{ readonly d: Director }> {
   const { lastIndex } = n1.core!.log;
   d.put("n1", "x", "|".padEnd(FIRST_VALUE, "first"));
   await d.us(100);
+  // Two, as many as are under way: so they are not held back.
   d.put("n1", "x", "|second");
+  d.put("n1", "y", "|second");
   await d.until(() => n1.durable.log.lastIndex === lastIndex, "the write before has ended");
   await d.us(100);
-  d.expect(n1.core!.log.lastIndex === lastIndex + 2, "both are in the log of the core");
+  d.expect(n1.core!.log.lastIndex === lastIndex + 3, "all are in the log of the core");
   return { d };
 }
 

@@ -104,6 +104,24 @@ describe("commit", () => {
     expect(solo.status.commit).toBe(0);
   });
 
+  test("a notice commits as a heartbeat does, and is not answered", () => {
+    const solo = new Solo({ log: [1, 1, 1], term: 2 });
+    solo.step("n2", append({ term: 2, prevIndex: 2, prevTerm: 1 }));
+    solo.forget();
+    expect(solo.step("n2", { type: "commit-notice", term: 2, commit: 3 })).toEqual([]);
+    expect(solo.status).toMatchObject({ commit: 2, leader: "n2" });
+  });
+
+  test("a notice of a later term makes its sender the leader, one of an earlier is told so", () => {
+    const solo = new Solo({ log: [1], term: 2 });
+    solo.step("n2", { type: "commit-notice", term: 3, commit: 0 });
+    expect(solo.status).toMatchObject({ term: 3, leader: "n2", commit: 0 });
+    solo.forget();
+    solo.step("n3", { type: "commit-notice", term: 2, commit: 1 });
+    expect(solo.sent("heartbeat-response").map((m) => [m.term, m.round])).toEqual([[3, 0]]);
+    expect(solo.status.leader).toBe("n2");
+  });
+
   test("several steps within one turn are one advance to an observer", () => {
     const solo = new Solo({ log: [1, 1, 1], term: 1 });
     solo.raft.step(solo.nowMs, "n2", append({ term: 1, prevIndex: 3, prevTerm: 1, commit: 1 }));

@@ -22,7 +22,7 @@ import type { EntryBatch } from "./entry.ts";
 import { isEssential } from "./entry.ts";
 import { hasReadableConfigurations } from "./entry-log.ts";
 import { violated } from "./invariants.ts";
-import type { AppendEntries, Heartbeat } from "./message.ts";
+import type { AppendEntries, CommitNotice, Heartbeat } from "./message.ts";
 import { appendBatch, configurationChanged } from "./propose.ts";
 import { becomeFollower } from "./role.ts";
 import type { RaftState } from "./state.ts";
@@ -67,6 +67,14 @@ export function handleHeartbeat(state: RaftState, from: MemberId, message: Heart
   followLeader(state, from, message.term);
   commitAsFollower(state, message.commit);
   answerHeartbeat(state, from, message.round);
+}
+
+/** The leader has committed more, and had no entries to say it with. */
+export function handleCommitNotice(state: RaftState, from: MemberId, message: CommitNotice): void {
+  // One of an earlier term is told so, as by the answer to a heartbeat.
+  if (message.term < state.term) return answerHeartbeat(state, from, 0);
+  followLeader(state, from, message.term);
+  commitAsFollower(state, message.commit);
 }
 
 function answerHeartbeat(state: RaftState, to: MemberId, round: number): void {

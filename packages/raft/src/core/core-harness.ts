@@ -21,6 +21,7 @@ import type { AppliedEntry } from "./member-harness.ts";
 import { commands, configurationOf, raftOptions, TestNode } from "./member-harness.ts";
 import type { MembershipChange, MembershipResult } from "./membership-change.ts";
 import type { ChangeOptions } from "./membership.ts";
+import { isLeading } from "./message.ts";
 import type { Message } from "./message.ts";
 import type { Envelope, Output, ReadOutcome } from "./output.ts";
 import { Raft } from "./raft.ts";
@@ -129,10 +130,11 @@ export class TestNetwork {
 
   /** Makes `id` the leader: what others say as candidates or leaders is lost until then. */
   electNode(id: MemberId, maxMs = 20_000): TestNode {
-    const rival = new Set(["pre-vote", "request-vote", "append-entries", "heartbeat"]);
+    const isRival = (message: Message): boolean =>
+      message.type === "pre-vote" || message.type === "request-vote" || isLeading(message);
     const before = this.drop;
     this.drop = (from, to, message) =>
-      (from !== id && rival.has(message.type)) || (before?.(from, to, message) ?? false);
+      (from !== id && isRival(message)) || (before?.(from, to, message) ?? false);
     try {
       this.runUntil(() => this.leader()?.id === id && this.raft(id).status().ready, maxMs);
     } finally {

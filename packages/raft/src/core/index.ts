@@ -76,6 +76,7 @@ export { INVARIANTS } from "./invariants.ts";
 export type {
   AppendEntries,
   AppendEntriesResponse,
+  CommitNotice,
   Heartbeat,
   HeartbeatResponse,
   Message,

@@ -80,6 +80,17 @@ export interface Heartbeat {
   readonly round: number;
 }
 
+/**
+ * How far is committed, told where no entries carry it. Nothing hangs on it: what is lost comes
+ * with the next heartbeat. So it is not answered, which spares each commit a message per member.
+ */
+export interface CommitNotice {
+  readonly type: "commit-notice";
+  readonly term: number;
+  /** As in a heartbeat. */
+  readonly commit: number;
+}
+
 /** Says that the sender still follows in this term. */
 export interface HeartbeatResponse {
   readonly type: "heartbeat-response";
@@ -134,6 +145,7 @@ export type Message =
   | AppendEntries
   | AppendEntriesResponse
   | Heartbeat
+  | CommitNotice
   | HeartbeatResponse
   | ReadIndexRequest
   | ReadIndexResponse
@@ -142,3 +154,12 @@ export type Message =
 
 /** The name of a message kind. */
 export type MessageType = Message["type"];
+
+/** By these a leader is known, and asks to be followed: nobody else of its term sends them. */
+export type Leading = AppendEntries | Heartbeat | CommitNotice;
+
+/** Whether a message is one of a leader. */
+export function isLeading(message: { readonly type: string }): message is Leading {
+  const { type } = message;
+  return type === "append-entries" || type === "heartbeat" || type === "commit-notice";
+}

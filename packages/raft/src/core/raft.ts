@@ -19,7 +19,7 @@
  * Paper: Ongaro and Ousterhout, In Search of an Understandable Consensus Algorithm (extended
  * version); "thesis": Ongaro, Consensus: Bridging Theory and Practice. "Figure 2" is the paper's.
  */
-import { handleAppendEntries, handleHeartbeat } from "./append.ts";
+import { handleAppendEntries, handleCommitNotice, handleHeartbeat } from "./append.ts";
 import { commitByCounting } from "./commit.ts";
 import { isCaughtUp } from "./caught-up.ts";
 import type { Incarnation, IndexedConfiguration, MemberId } from "./configuration.ts";
@@ -247,6 +247,8 @@ function dispatch(state: RaftState, from: MemberId, message: Message): void {
       return handleAppendEntries(state, from, message);
     case "heartbeat":
       return handleHeartbeat(state, from, message);
+    case "commit-notice":
+      return handleCommitNotice(state, from, message);
     case "timeout-now":
       return handleTimeoutNow(state, from, message);
     case "resign":
@@ -274,6 +276,7 @@ type Answer = Exclude<
       | "request-vote"
       | "append-entries"
       | "heartbeat"
+      | "commit-notice"
       | "timeout-now"
       | "resign";
   }

@@ -300,14 +300,14 @@ describe("lost messages", () => {
 });
 
 describe("the commit index travels", () => {
-  test("at once, by a heartbeat where there is nothing else to say", () => {
+  test("at once, by a notice where there is nothing else to say", () => {
     const solo = leader();
     solo.propose("a");
     solo.forget();
     solo.step("n2", ack(1, 2));
     expect(solo.messages.map((m) => [m.to, m.message])).toEqual([
-      ["n2", { type: "heartbeat", term: 1, commit: 2, round: 0 }],
-      ["n3", { type: "heartbeat", term: 1, commit: 2, round: 0 }],
+      ["n2", { type: "commit-notice", term: 1, commit: 2 }],
+      ["n3", { type: "commit-notice", term: 1, commit: 2 }],
     ]);
     // Told once is told.
     expect(solo.step("n3", ack(1, 2))).toEqual([]);
@@ -319,7 +319,7 @@ describe("the commit index travels", () => {
     solo.forget();
     solo.raft.step(solo.nowMs, "n2", ack(1, 2));
     solo.propose("b");
-    expect(solo.sent("heartbeat")).toEqual([]);
+    expect(solo.sent("commit-notice")).toEqual([]);
     expect(solo.sent("append-entries").map((m) => m.commit)).toEqual([2, 2]);
   });
 
@@ -343,14 +343,14 @@ describe("the commit index travels", () => {
     solo.propose("b");
     expect(solo.raft.holdsNews).toBe(false);
     expect(solo.sent("append-entries").map((m) => m.commit)).toEqual([2, 2]);
-    expect(solo.sent("heartbeat")).toEqual([]);
+    expect(solo.sent("commit-notice")).toEqual([]);
 
     solo.raft.step(solo.nowMs, "n2", ack(1, 3));
     solo.raft.takeOutput(solo.nowMs, true);
     expect(solo.raft.holdsNews).toBe(true);
     solo.take();
     expect(solo.raft.holdsNews).toBe(false);
-    expect(solo.sent("heartbeat").map((m) => m.commit)).toEqual([3, 3]);
+    expect(solo.sent("commit-notice").map((m) => m.commit)).toEqual([3, 3]);
   });
 
   test("a heartbeat that is due does not wait, and who no longer leads holds nothing", () => {

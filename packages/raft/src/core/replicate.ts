@@ -81,7 +81,7 @@ export function handleReachable(state: RaftState, peer: MemberId): void {
 }
 
 /**
- * Makes the messages of this turn: entries, heartbeats, news of the commit index.
+ * Makes the messages of this turn: entries, heartbeats, notices of the commit index.
  *
  * What a commit sets free often is the next write of the same caller. So the news may be held back
  * for one turn: if that brings entries, they carry it, and two messages less are sent to each peer.
@@ -91,8 +91,9 @@ export function collectMessages(state: RaftState, holdNews: boolean): void {
     const spoke = collectEntries(state, progress);
     const isDue = state.heartbeatDue || (state.roundDue && progress.role === "voter");
     const hasNews = !spoke && usableCommit(state, progress) > progress.commitSent;
-    if (isDue || (hasNews && !holdNews)) sendHeartbeat(state, progress);
-    else if (hasNews) state.holdsNews = true;
+    if (isDue) sendHeartbeat(state, progress);
+    else if (hasNews && holdNews) state.holdsNews = true;
+    else if (hasNews) sendNotice(state, progress);
   }
   state.heartbeatDue = false;
   state.roundDue = false;
@@ -319,6 +320,12 @@ function sendHeartbeat(state: RaftState, progress: Progress): void {
   const { term, commit, reads } = state;
   const message = { type: "heartbeat", term, commit, round: reads.round } as const;
   send(state, progress.id, message, UNTIL_DURABLE);
+  progress.commitSent = Math.max(progress.commitSent, usableCommit(state, progress));
+}
+
+function sendNotice(state: RaftState, progress: Progress): void {
+  const { term, commit } = state;
+  send(state, progress.id, { type: "commit-notice", term, commit }, UNTIL_DURABLE);
   progress.commitSent = Math.max(progress.commitSent, usableCommit(state, progress));
 }
 

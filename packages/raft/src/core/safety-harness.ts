@@ -22,6 +22,7 @@ import type { TestNode } from "./core-harness.ts";
 import { configurationOf } from "./core-harness.ts";
 import { EntryCursor } from "./entry.ts";
 import type { TestDisk } from "./member-harness.ts";
+import { isLeading } from "./message.ts";
 import type { Message } from "./message.ts";
 import type { CoreEvent, Output, ReadOutcome } from "./output.ts";
 
@@ -108,7 +109,7 @@ export class SafetyWatch {
       this.#vote(node.id, message.term, to);
     } else if (message.type === "append-entries-response" && message.success) {
       this.#acknowledged(node, message.term, message.index);
-    } else if (message.type !== "append-entries" && message.type !== "heartbeat") return;
+    } else if (!isLeading(message)) return;
     this.#promised(node, message.term);
   }
 

@@ -26,8 +26,9 @@ export function describeSending(to: MemberId, message: Message): string {
   return `${to}  ${describeMessage(message)}`;
 }
 
-export function isHeartbeat(message: Message): boolean {
-  return message.type === "heartbeat" || message.type === "heartbeat-response";
+/** A heartbeat, its answer, or what is sent where a heartbeat would say no more. */
+export function isHeartbeat({ type }: Message): boolean {
+  return type === "heartbeat" || type === "heartbeat-response" || type === "commit-notice";
 }
 
 export function describeMessage(message: Message): string {
@@ -55,6 +56,8 @@ export function describeMessage(message: Message): string {
             `may agree at ${message.hintIndex}@${message.hintTerm}`;
     case "heartbeat":
       return `${start}, commit ${message.commit}, round ${message.round}`;
+    case "commit-notice":
+      return `${start}, commit ${message.commit}`;
     case "heartbeat-response":
       return `${start}, round ${message.round}${describeHealth(message.health)}`;
     case "resign":
@@ -80,6 +83,7 @@ const NAMES: Readonly<Record<Message["type"], string>> = {
   "append-entries-response": "append answer",
   heartbeat: "heartbeat",
   "heartbeat-response": "heartbeat answer",
+  "commit-notice": "commit notice",
   "read-index-request": "read request",
   "read-index-response": "read answer",
   "timeout-now": "timeout-now",

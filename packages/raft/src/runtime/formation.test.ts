@@ -165,8 +165,8 @@ describe("members that do not belong together", () => {
     });
     const told: string[] = [];
     const hello = {
-      protocolMin: 3,
-      protocolMax: 3,
+      protocolMin: 4,
+      protocolMax: 4,
       clusterId: NO_CLUSTER,
       id: "n3",
       incarnation,

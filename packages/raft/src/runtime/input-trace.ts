@@ -80,6 +80,8 @@ function numbersOf(message: PeerMessage): readonly [number, number] {
     case "request-vote":
     case "timeout-now":
       return [message.term, message.lastIndex];
+    case "commit-notice":
+      return [message.term, message.commit];
     case "heartbeat":
     case "heartbeat-response":
       return [message.term, message.round];

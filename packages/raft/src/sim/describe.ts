@@ -38,6 +38,8 @@ export function describeMessage(message: PeerMessage): string {
     }
     case "heartbeat":
       return `heartbeat term ${message.term}, commit ${message.commit}, round ${message.round}`;
+    case "commit-notice":
+      return `commit-notice term ${message.term}, commit ${message.commit}`;
     case "heartbeat-response":
       return `heartbeat-response term ${message.term}, round ${message.round}, ${message.health}`;
     case "resign":

@@ -226,6 +226,8 @@ function numberIn(message: PeerMessage): number {
       return message.prevIndex * 7 + message.commit;
     case "append-entries-response":
       return message.index;
+    case "commit-notice":
+      return message.commit;
     case "heartbeat":
     case "heartbeat-response":
       return message.round;

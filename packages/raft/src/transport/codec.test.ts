@@ -17,7 +17,7 @@ import {
 import type { PeerMessage } from "./peer-message.ts";
 import { batch, command, frameOf, helloOf, SAMPLES } from "./samples-harness.ts";
 
-const GOLDEN = new URL("golden/frames-v3.txt", import.meta.url);
+const GOLDEN = new URL("golden/frames-v4.txt", import.meta.url);
 const GROUP = 9;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -60,7 +60,7 @@ describe("golden frames", () => {
     ...SAMPLES.map(([name, message]) => [name, encodeFrame(GROUP, message, crc32)] as const),
   ];
 
-  test("every message has the bytes that it had in protocol version 3", async () => {
+  test("every message has the bytes that it had in protocol version 4", async () => {
     const text = frames.map(([name, bytes]) => `${name}\n${toHex(bytes)}\n`).join("\n");
     await expect(text).toMatchFileSnapshot(GOLDEN.pathname);
   });
@@ -105,6 +105,7 @@ describe("every message", () => {
     });
   const message: fc.Arbitrary<PeerMessage> = fc.oneof(
     append,
+    fc.record({ type: fc.constant("commit-notice" as const), term, commit: u64 }),
     fc.record({ type: fc.constant("heartbeat" as const), term, commit: u64, round: u64 }),
     fc.record({
       type: fc.constant("heartbeat-response" as const),

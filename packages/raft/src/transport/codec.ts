@@ -16,6 +16,7 @@
  *   24 read-index-request       u64 term, u64 token, u8 byLease                       -
  *   25 read-index-response      u64 term, u64 token, u8 ok, u64 index                 -
  *   26 timeout-now              u64 term, u64 lastIndex, u64 lastTerm                 -
+ *   27 commit-notice            u64 term, u64 commit                                  -
  *   32 forward                  u64 request, u32 deadlineMs, u32 count, u32 CRC-32    entries
  *                               of the body
  *   33 forward-response         u64 request, u8 status, u64 firstIndex, u64 term,     -
@@ -64,6 +65,7 @@ const KIND: Readonly<Record<PeerMessage["type"], FrameKind>> = {
   "read-index-request": FrameKind.readIndexRequest,
   "read-index-response": FrameKind.readIndexResponse,
   "timeout-now": FrameKind.timeoutNow,
+  "commit-notice": FrameKind.commitNotice,
   forward: FrameKind.forward,
   "forward-response": FrameKind.forwardResponse,
   formation: FrameKind.formation,
@@ -233,6 +235,9 @@ function writeSmall(writer: ByteWriter, message: SmallMessage): void {
     case "heartbeat":
       writer.u64(message.term).u64(message.commit).u64(message.round);
       return;
+    case "commit-notice":
+      writer.u64(message.term).u64(message.commit);
+      return;
     case "heartbeat-response":
       writer.u64(message.term).u64(message.round).u8(HEALTHS.indexOf(message.health));
       return;
@@ -323,6 +328,8 @@ function readFields(reader: ByteReader, kind: number): PeerMessage {
         commit: reader.u64(),
         round: reader.u64(),
       };
+    case FrameKind.commitNotice:
+      return { type: "commit-notice", term: campaignTerm(reader), commit: reader.u64() };
     case FrameKind.heartbeatResponse:
       return {
         type: "heartbeat-response",

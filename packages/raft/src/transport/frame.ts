@@ -54,6 +54,7 @@ export const FrameKind = {
   readIndexRequest: 24,
   readIndexResponse: 25,
   timeoutNow: 26,
+  commitNotice: 27,
   forward: 32,
   forwardResponse: 33,
   formation: 34,

@@ -37,9 +37,9 @@ import { HELLO_MODES, RefusalCode } from "./transport.ts";
 import type { Hello, Refusal, Removal } from "./transport.ts";
 
 /** The oldest protocol version that this build speaks; {@link PROTOCOL_MAX} is the newest. */
-export const PROTOCOL_MIN = 3;
+export const PROTOCOL_MIN = 4;
 /** The newest protocol version that this build speaks. */
-export const PROTOCOL_MAX = 3;
+export const PROTOCOL_MAX = 4;
 /** No handshake frame is larger. */
 export const HELLO_BYTES_MAX = 1_024;
 

@@ -288,4 +288,5 @@ export const SAMPLES: readonly (readonly [name: string, message: PeerMessage])[]
   ],
   ["rolled-back", { type: "rolled-back", term: 4, index: 12 }],
   ["formation", { type: "formation", configuration: encodeConfiguration(members) }],
+  ["commit-notice", { type: "commit-notice", term: 4, commit: 13 }],
 ];

@@ -6,6 +6,7 @@
  * it would be two leaders to everybody else.
  */
 import type { MemberId } from "../../core/configuration.ts";
+import { isLeading } from "../../core/message.ts";
 import type { Output } from "../../core/output.ts";
 import type { PeerMessage } from "../../transport/peer-message.ts";
 import type { MemberView, Observer } from "../observer.ts";
@@ -40,8 +41,7 @@ class OneLeaderPerTerm implements Observer {
   }
 
   sent(member: MemberView, _to: MemberId, message: PeerMessage): void {
-    const { type } = message;
-    if (type === "append-entries" || type === "heartbeat") this.#leads(member, message.term);
+    if (isLeading(message)) this.#leads(member, message.term);
   }
 
   #leads(member: MemberView, term: number): void {

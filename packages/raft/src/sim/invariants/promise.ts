@@ -6,6 +6,7 @@
 import type {
   AppendEntries,
   AppendEntriesResponse,
+  CommitNotice,
   Heartbeat,
   RequestVote,
   RequestVoteResponse,
@@ -18,7 +19,8 @@ export type PromiseMessage =
   | RequestVoteResponse
   | AppendEntries
   | AppendEntriesResponse
-  | Heartbeat;
+  | Heartbeat
+  | CommitNotice;
 
 /** Whether a message binds its sender. */
 export function isPromise(message: PeerMessage): message is PromiseMessage {
@@ -26,6 +28,7 @@ export function isPromise(message: PeerMessage): message is PromiseMessage {
     case "request-vote":
     case "append-entries":
     case "heartbeat":
+    case "commit-notice":
       return true;
     case "request-vote-response":
       return message.granted;
