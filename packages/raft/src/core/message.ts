@@ -82,7 +82,8 @@ export interface Heartbeat {
 
 /**
  * How far is committed, told where no entries carry it. Nothing hangs on it: what is lost comes
- * with the next heartbeat. So it is not answered, which spares each commit a message per member.
+ * with the next heartbeat. So it is not answered, which spares each commit a message per member;
+ * only who led an earlier term hears so, as in answer to a heartbeat.
  */
 export interface CommitNotice {
   readonly type: "commit-notice";
@@ -91,7 +92,7 @@ export interface CommitNotice {
   readonly commit: number;
 }
 
-/** Says that the sender still follows in this term. */
+/** Says that the sender still follows in this term, or that there is a later one. */
 export interface HeartbeatResponse {
   readonly type: "heartbeat-response";
   readonly term: number;

@@ -9,15 +9,24 @@
  * Who is alone waits for nobody: nothing is under way, or one write, and one more is as many. And
  * nobody waits for long: where a round takes much longer than that (a slow disk, members far away)
  * it passes unnoticed beside the round itself.
+ *
+ * It is about the writes of this member's own callers: what others forward comes in batches.
  */
 
 /** How long a gathered write waits for company at most. */
 const HELD_MS_MAX = 2;
 
+/** Writes that left together. */
+interface UnderWay {
+  readonly lastIndex: number;
+  readonly count: number;
+}
+
 /** The pace of one group, while this member leads it. */
 export class BatchPace {
-  #proposedTo = 0;
-  #appliedTo = 0;
+  #batches: UnderWay[] = [];
+  /** How many writes are in {@link #batches}. */
+  #count = 0;
   /** Since when writes are held; Infinity: none are. */
   #heldSinceMs = Number.POSITIVE_INFINITY;
 
@@ -28,8 +37,8 @@ export class BatchPace {
 
   /** Whether the writes gathered, so many, wait still. */
   holds(nowMs: number, gathered: number): boolean {
-    if (this.#isEnough(gathered) || nowMs >= this.dueMs) {
-      this.#heldSinceMs = Number.POSITIVE_INFINITY;
+    if (gathered >= this.#count || nowMs >= this.dueMs) {
+      this.letGo();
       return false;
     }
     this.#heldSinceMs = Math.min(this.#heldSinceMs, nowMs);
@@ -38,25 +47,31 @@ export class BatchPace {
 
   /** Whether writes were held that need not be any more. */
   hasRelease(gathered: number): boolean {
-    return this.#heldSinceMs !== Number.POSITIVE_INFINITY && this.#isEnough(gathered);
+    return this.#heldSinceMs !== Number.POSITIVE_INFINITY && gathered >= this.#count;
   }
 
-  /** A batch has left; its last entry has this index. */
-  proposed(lastIndex: number): void {
-    this.#proposedTo = lastIndex;
-  }
-
-  applied(index: number): void {
-    this.#appliedTo = index;
-  }
-
-  /** Another leader: what was under way is for the log to say. */
-  leaderChanged(): void {
-    this.#proposedTo = 0;
+  /** Nothing is held any more. */
+  letGo(): void {
     this.#heldSinceMs = Number.POSITIVE_INFINITY;
   }
 
-  #isEnough(gathered: number): boolean {
-    return gathered >= this.#proposedTo - this.#appliedTo;
+  /** So many writes have left; the last one has this index. */
+  proposed(lastIndex: number, count: number): void {
+    this.#batches.push({ lastIndex, count });
+    this.#count += count;
+  }
+
+  /** Everything up to `index` was applied. */
+  applied(index: number): void {
+    while (this.#batches.length > 0 && this.#batches[0]!.lastIndex <= index) {
+      this.#count -= this.#batches.shift()!.count;
+    }
+  }
+
+  /** Another leader, another term: what was under way is for the log to say. */
+  forget(): void {
+    this.#batches = [];
+    this.#count = 0;
+    this.letGo();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Writes that have arrived and have not been handed on: the next turn packs them into as few
- * batches as the bound on a batch allows.
+ * Writes that have arrived and have not been handed on: the next turn (or the one that the pace
+ * permits: batch-pace.ts) packs them into as few batches as the bound on a batch allows.
  *
  * Packing is done when a batch leaves and not when a write arrives: what was aborted or has expired
  * in between then simply is not packed, and a write that must be proposed again is packed again.

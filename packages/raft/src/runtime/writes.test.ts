@@ -310,7 +310,7 @@ describe("while writes are under way", () => {
     it.add();
     it.writes.dispatch(2, it.core, "me");
     expect(it.proposed).toEqual([4]);
-    for (let index = 2; index <= 4; index++) it.applied(index, { sequence: index - 1 });
+    for (let index = 2; index <= 5; index++) it.applied(index, { sequence: index - 1 });
     expect(it.writes.needsTurn).toBe(true);
     it.writes.dispatch(2, it.core, "me");
     expect(it.proposed).toEqual([4, 1]);
@@ -339,6 +339,27 @@ describe("while writes are under way", () => {
     it.applied(2, { sequence: 1, verdict: "expired" });
     it.writes.dispatch(5, it.core, "me");
     expect(it.entries.at(-1)).toMatch(/^3:/);
+    expect(it.writes.nextMs("me")).toBe(Infinity);
+    for (let index = 3; index <= 5; index++) {
+      it.applied(index, { sequence: index - 1, verdict: "expired" });
+    }
+    it.writes.dispatch(6, it.core, "me");
+    expect(it.writes.needsTurn).toBe(false);
+  });
+
+  test("nor does one that is refused its successor", () => {
+    const it = bench();
+    for (let i = 0; i < 4; i++) it.add();
+    it.writes.dispatch(2, it.core, "me");
+    const end = it.add();
+    it.writes.dispatch(3, it.core, "me");
+    for (let index = 2; index <= 5; index++) {
+      it.applied(index, { sequence: index - 1, verdict: "expired" });
+    }
+    it.result = () => ({ ok: false, reason: "full", leader: undefined });
+    for (const nowMs of [4, 5]) it.writes.dispatch(nowMs, it.core, "me");
+    expect(end()).toBe("DISK_FULL not-done");
+    expect([it.writes.hasGathered, it.writes.needsTurn]).toEqual([false, false]);
     expect(it.writes.nextMs("me")).toBe(Infinity);
   });
 });

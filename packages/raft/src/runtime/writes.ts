@@ -115,6 +115,8 @@ export class Writes {
   /** Whether something that was just applied lets {@link dispatch} do more. */
   get needsTurn(): boolean {
     if (this.#waiters.hasRuledOut || this.#hasMoved) return true;
+    // Without a session nothing is held, and nothing could be handed on.
+    if (this.#session === undefined || !this.hasGathered) return false;
     return this.#pace.hasRelease(this.#gathered.length);
   }
 
@@ -232,6 +234,7 @@ export class Writes {
   }
 
   termApplied(term: number): void {
+    this.#pace.forget();
     if (!this.#waiters.isEmpty) this.#waiters.termApplied(term);
   }
 
@@ -270,7 +273,7 @@ export class Writes {
   leaderChanged(leader: MemberId | undefined, nowMs: number): void {
     this.#leader = leader;
     this.#retryAtMs = 0;
-    this.#pace.leaderChanged();
+    this.#pace.forget();
     this.#forwarding.leaderChanged(leader, this.#soon(nowMs));
   }
 
@@ -340,6 +343,7 @@ export class Writes {
   #expired(session: OwnSession, call: WriteCall): void {
     if (session === this.#session) {
       this.#session = undefined;
+      this.#pace.letGo();
       this.#former = [...this.#former, session].slice(-FORMER_MAX);
     }
     if (call.doubts > 0) {
@@ -429,7 +433,8 @@ export class Writes {
       if (!result.ok) return;
       if (this.#session !== undefined) this.#gathered.taken(batch);
       this.#waiters.add(result.firstIndex, result.term, batch.calls);
-      this.#pace.proposed(result.firstIndex + batch.calls.length - 1);
+      const count = batch.calls.length;
+      this.#pace.proposed(result.firstIndex + count - 1, count);
     }
   }
 
