@@ -137,7 +137,41 @@ describe("pre-vote (thesis, 9.6)", () => {
     solo.step("n3", { type: "pre-vote-response", term: 0, granted: false });
     expect(solo.status.role).toBe("follower");
     expect(solo.eventsOf("role").at(-1)?.reason).toBe("pre-votes refused by n2, n3");
+    // It may ask again before another T is over.
+    expect(solo.raft.state.electionDeadlineMs).toBeLessThan(solo.nowMs + 500);
+  });
+
+  test("who is refused for long asks as seldom as ever", () => {
+    const solo = new Solo();
+    for (let i = 0; i < 30; i++) {
+      solo.nowMs = solo.raft.state.electionDeadlineMs;
+      solo.raft.tick(solo.nowMs);
+      for (const id of ["n2", "n3"]) {
+        solo.step(id, { type: "pre-vote-response", term: 0, granted: false });
+      }
+    }
     expect(solo.raft.state.electionDeadlineMs).toBeGreaterThanOrEqual(solo.nowMs + 1_000);
+    expect(solo.nowMs).toBeGreaterThan(15_000);
+  });
+
+  test("who refuses an asker for its log alone asks instead of it, without waiting", () => {
+    const solo = new Solo({ log: [1, 1], term: 1 });
+    solo.step("n3", heartbeat(1));
+    const { electionDeadlineMs } = solo.raft.state;
+    const ask = { type: "pre-vote", term: 2, lastIndex: 1, lastTerm: 1 } as const;
+    // While a leader may be there nothing changes.
+    solo.run(999);
+    solo.step("n2", ask);
+    expect(solo.raft.state.electionDeadlineMs).toBe(electionDeadlineMs);
+    solo.run(1);
+    // Nor for a log that is as good.
+    solo.step("n2", { ...ask, lastIndex: 2 });
+    expect(solo.raft.state.electionDeadlineMs).toBe(electionDeadlineMs);
+    solo.step("n2", ask);
+    expect(solo.raft.state.electionDeadlineMs).toBeLessThan(solo.nowMs + 125);
+    solo.nowMs = solo.raft.state.electionDeadlineMs;
+    solo.raft.tick(solo.nowMs);
+    expect(solo.status.role).toBe("pre-candidate");
   });
 
   test("a member that was cut off comes back without disturbing the leader", () => {

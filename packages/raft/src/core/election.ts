@@ -16,6 +16,8 @@
  *   need no disk, and where its vote is needed it may come by then.
  * - A leader that hands over (transfer.ts) asks for a campaign at once. Its requests say so and are
  *   judged in spite of the leader that was heard; the logs are compared as ever.
+ * - A lost round need not cost another T: while the silence is young its loser asks again soon, and
+ *   who had to refuse an asker only for its log, and hears no leader either, asks instead of it.
  * - Votes count once per voter, from voters of the configuration in force, of the current term and
  *   role. A vote is for a directory (incarnation), not for a name that two directories may share.
  */
@@ -34,12 +36,16 @@ import {
   becomeFollower,
   becomeLeader,
   becomePreCandidate,
+  campaignSoon,
   castVote,
   restartElectionTimer,
   setLeader,
 } from "./role.ts";
 import type { RaftState } from "./state.ts";
 import { emit, isHeldMember, mayCampaign, send, UNTIL_DURABLE } from "./state.ts";
+
+/** For so many election timeouts silence is young. Who is refused for longer is cut off alone. */
+const YOUNG = 3;
 
 /** Campaigns where the silence has lasted long enough. Figure 2, Followers 2 and Candidates 4. */
 export function tickElection(state: RaftState): void {
@@ -111,10 +117,13 @@ export function handlePreVote(state: RaftState, from: MemberId, message: PreVote
   const isOpen =
     message.term > state.term ||
     (message.term === state.term && state.vote === undefined && state.termLeader === undefined);
-  const granted =
-    isOpen && !isLeaderFresh(state) && state.log.isUpToDate(message.lastIndex, message.lastTerm);
+  const isFree = isOpen && !isLeaderFresh(state);
+  const granted = isFree && state.log.isUpToDate(message.lastIndex, message.lastTerm);
   const term = granted ? message.term : state.term;
   send(state, from, { type: "pre-vote-response", term, granted });
+  if (isFree && !granted && state.role === "follower" && mayCampaign(state)) {
+    campaignSoon(state, 1 / 8);
+  }
 }
 
 /** Counts a pre-vote; a refusal from a higher term makes us follow that term. */
@@ -228,6 +237,8 @@ function decide(state: RaftState): void {
   if (result === "lost") {
     const reason = `${kind} refused by ${voters(state, false)}`;
     becomeFollower(state, state.term, undefined, reason);
+    const silenceMs = state.nowMs - state.leaderContactMs;
+    if (silenceMs < YOUNG * state.options.electionTimeoutMs) campaignSoon(state, 1 / 2);
     return;
   }
   const reason = `${kind} from ${voters(state, true)}`;

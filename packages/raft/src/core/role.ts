@@ -116,6 +116,18 @@ export function restartElectionTimer(state: RaftState): void {
   state.electionDeadlineMs = state.nowMs + state.electionTimeoutMs;
 }
 
+/**
+ * No leader is there, and this member need not wait out its timer to learn it: it campaigns after a
+ * draw from a part of T. Who is not well waits as before.
+ */
+export function campaignSoon(state: RaftState, shareOfTimeout: number): void {
+  if (state.watch.health !== "ok") return;
+  const { electionTimeoutMs, random } = state.options;
+  const spread = Math.max(1, Math.floor(electionTimeoutMs * shareOfTimeout));
+  const soonMs = state.nowMs + random.below(spread);
+  state.electionDeadlineMs = Math.min(state.electionDeadlineMs, soonMs);
+}
+
 /** Sets or forgets the leader of the current term. */
 export function setLeader(
   state: RaftState,

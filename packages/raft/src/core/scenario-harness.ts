@@ -124,7 +124,10 @@ class Scenario {
   }
 }
 
-/** Timeouts as the script gives them: T plus the next of a list, whose last one stays. */
+/**
+ * Timeouts as the script gives them: T plus the next of a list, whose last one stays. A shorter
+ * draw (`campaignSoon`) is what the next one is longer than T, as far as it goes.
+ */
 class ScriptedTimeouts implements Random {
   readonly #timeouts: number[];
   readonly #electionTimeoutMs: number;
@@ -135,6 +138,8 @@ class ScriptedTimeouts implements Random {
   }
 
   below(n: number): number {
+    const isShort = n < Math.floor(this.#electionTimeoutMs / 2);
+    if (isShort) return Math.min(this.#timeouts[0]! - this.#electionTimeoutMs, n - 1);
     const timeout = this.#timeouts.length > 1 ? this.#timeouts.shift()! : this.#timeouts[0]!;
     const draw = timeout - this.#electionTimeoutMs;
     if (!(draw >= 0 && draw < n)) throw new Error(`no election timeout: ${timeout} ms`);

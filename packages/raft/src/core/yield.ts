@@ -20,7 +20,7 @@
 import type { MemberId } from "./configuration.ts";
 import { canOthersServe, isBetterOff, reasonOf, stallDeadlineMs } from "./health.ts";
 import type { Resign } from "./message.ts";
-import { becomeFollower, setLeader } from "./role.ts";
+import { becomeFollower, campaignSoon, setLeader } from "./role.ts";
 import type { RaftState } from "./state.ts";
 import { send } from "./state.ts";
 import { beginTransfer, bestOf } from "./transfer.ts";
@@ -56,12 +56,9 @@ export function healthDeadlineMs(state: RaftState): number {
 export function handleResign(state: RaftState, from: MemberId, message: Resign): void {
   if (message.term !== state.term || from !== state.termLeader) return;
   if (state.role !== "follower" && state.role !== "pre-candidate") return;
-  const { electionTimeoutMs, random } = state.options;
   setLeader(state, undefined, false);
-  state.leaderContactMs = state.nowMs - electionTimeoutMs;
-  if (state.watch.health !== "ok") return;
-  const spread = Math.max(1, Math.floor(electionTimeoutMs / 2));
-  state.electionDeadlineMs = state.nowMs + random.below(spread);
+  state.leaderContactMs = state.nowMs - state.options.electionTimeoutMs;
+  campaignSoon(state, 1 / 2);
 }
 
 /** Only who is stalled steps down; who is full or late serves reads as well as anybody. */
