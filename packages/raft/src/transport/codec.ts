@@ -226,11 +226,8 @@ function writeSmall(writer: ByteWriter, message: SmallMessage): void {
       writer.u64(message.term).u8(message.granted ? 1 : 0);
       return;
     case "append-entries-response":
-      writer
-        .u64(message.term)
-        .u8(message.success ? 1 : 0)
-        .u64(message.index);
-      writer.u64(message.hintIndex).u64(message.hintTerm);
+      writer.u64(message.term).u8(message.success ? 1 : 0);
+      writer.u64(message.index).u64(message.hintIndex).u64(message.hintTerm);
       return;
     case "heartbeat":
       writer.u64(message.term).u64(message.commit).u64(message.round);
