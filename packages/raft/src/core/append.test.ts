@@ -112,6 +112,17 @@ describe("commit", () => {
     expect(solo.status).toMatchObject({ commit: 2, leader: "n2" });
   });
 
+  test("but is by who is not well: the leader shall know before it takes more writes", () => {
+    const solo = new Solo({ log: [1, 1, 1], term: 2 });
+    solo.step("n2", append({ term: 2, prevIndex: 2, prevTerm: 1 }));
+    solo.raft.storage(solo.nowMs, true);
+    solo.forget();
+    solo.step("n2", { type: "commit-notice", term: 2, commit: 1 });
+    expect(solo.messages.map(({ to, message }) => [to, message])).toEqual([
+      ["n2", { type: "heartbeat-response", term: 2, round: 0, health: "full" }],
+    ]);
+  });
+
   test("a notice of a later term makes its sender the leader, one of an earlier is told so", () => {
     const solo = new Solo({ log: [1], term: 2 });
     solo.step("n2", { type: "commit-notice", term: 3, commit: 0 });

@@ -75,6 +75,8 @@ export function handleCommitNotice(state: RaftState, from: MemberId, message: Co
   if (message.term < state.term) return answerHeartbeat(state, from, 0);
   followLeader(state, from, message.term);
   commitAsFollower(state, message.commit);
+  // Who cannot take the writes that are being committed says so before there are more.
+  if (state.watch.health !== "ok") answerHeartbeat(state, from, 0);
 }
 
 function answerHeartbeat(state: RaftState, to: MemberId, round: number): void {

@@ -82,8 +82,8 @@ export interface Heartbeat {
 
 /**
  * How far is committed, told where no entries carry it. Nothing hangs on it: what is lost comes
- * with the next heartbeat. So it is not answered, which spares each commit a message per member;
- * only who led an earlier term hears so, as in answer to a heartbeat.
+ * with the next heartbeat. So it is not answered, which spares each commit a message per member:
+ * only by who is not well, and to who led an earlier term, as if it were a heartbeat.
  */
 export interface CommitNotice {
   readonly type: "commit-notice";
