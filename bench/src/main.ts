@@ -27,7 +27,7 @@ import { isOwn, SYSTEM_NAMES } from "./protocol.ts";
 import type { SystemName } from "./protocol.ts";
 import { Progress } from "./progress.ts";
 import { measureReplication } from "./replication.ts";
-import { jsonResult, markdown, rowsOf, terminalTable } from "./report.ts";
+import { isFloorAlone, jsonResult, markdown, rowsOf, terminalTable } from "./report.ts";
 import { onRealDisk, saveResults } from "./results.ts";
 import { parseServerOptions } from "./server-options.ts";
 import type { ServerOptions } from "./server-options.ts";
@@ -154,7 +154,7 @@ async function runStore(options: StoreOptions): Promise<void> {
 
 function titleOf(systems: readonly SystemName[]): string {
   if (systems.some((name) => !isOwn(name))) return "Libraries";
-  return systems.includes("quorate") ? "Replication" : "The floor";
+  return isFloorAlone(systems) ? "The floor" : "Replication";
 }
 
 function errorText(error: unknown): string {

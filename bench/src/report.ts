@@ -161,7 +161,7 @@ export function jsonResult(
 }
 
 function commandOf(options: BenchOptions): string {
-  const what = options.systems.includes("quorate") ? "replication" : "floor";
+  const what = isFloorAlone(options.systems) ? "floor" : "replication";
   return [
     `npm run bench -- ${what}`,
     ...(what === "floor" ? [] : [`--systems ${options.systems.join(",")}`]),
@@ -170,7 +170,13 @@ function commandOf(options: BenchOptions): string {
     `--runs ${options.runs}`,
     `--warm-up ${options.warmUpMs / 1000}`,
     `--seconds ${options.windowMs / 1000}`,
+    ...options.nodeFlags.map((flag) => `--node-flag=${flag}`),
   ].join(" ");
+}
+
+/** Whether only the bare path was measured, with nothing beside it. */
+export function isFloorAlone(systems: BenchOptions["systems"]): boolean {
+  return systems.every((name) => name === "floor");
 }
 
 function spreadIfAny(values: readonly number[]): Spread | undefined {
