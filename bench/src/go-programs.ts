@@ -15,6 +15,7 @@ export type Program =
 const MODULES = {
   "etcd-server": "go.etcd.io/etcd/server/v3",
   "hashicorp-raft": "github.com/hashicorp/raft",
+  "etcd-raft": "go.etcd.io/raft/v3",
   dragonboat: "github.com/lni/dragonboat/v4",
 } as const;
 

@@ -30,7 +30,7 @@ What
   floor                the floor alone: the same data path with nothing but the path
   server               three members of the server under HTTP requests, on a real disk
   peers                the same requests on other servers, in turns: etcd, antietcd; then the same
-                       writes in other libraries (hashicorp/raft, dragonboat), ours and the floor
+                       writes in other libraries (hashicorp/raft, etcd's, dragonboat), ours and the floor
   growth               what size costs: of keys, log, values, members, idle connections
   memory               the memory of members under minutes of writes, beside etcd's
   failover             how long no write succeeds when the leader is killed, or stopped
@@ -51,7 +51,7 @@ Options of replication and floor
   --warm-up SECONDS    before each window (default: 2)
   --seconds SECONDS    length of each window (default: 3)
   --systems LIST       replication only: of floor, quorate, the same with a Map that every member
-                       keeps: floor-map, quorate-map; hashicorp-raft, dragonboat
+                       keeps: floor-map, quorate-map; hashicorp-raft, etcd-raft, dragonboat
                        (default: floor,quorate)
   --without-floor      only the system itself
   --name NAME          writes bench/results/NAME.md and .json (default: what was measured)

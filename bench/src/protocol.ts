@@ -8,7 +8,7 @@ import type { LoopDelay } from "./loop-delay.ts";
 /** The systems in this repository: bare, and with a Map that every member keeps. */
 const OWN_NAMES = ["floor", "quorate", "floor-map", "quorate-map"] as const;
 /** The systems that can be measured. All but our own are programs of `bench/peers`. */
-export const SYSTEM_NAMES = [...OWN_NAMES, "hashicorp-raft", "dragonboat"] as const;
+export const SYSTEM_NAMES = [...OWN_NAMES, "hashicorp-raft", "etcd-raft", "dragonboat"] as const;
 export type SystemName = (typeof SYSTEM_NAMES)[number];
 export type OwnName = (typeof OWN_NAMES)[number];
 
