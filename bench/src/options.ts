@@ -30,7 +30,8 @@ What
   floor                the floor alone: the same data path with nothing but the path
   server               three members of the server under HTTP requests, on a real disk
   peers                the same requests on other servers, in turns: etcd, antietcd; then the same
-                       writes in other libraries (hashicorp/raft, etcd's, dragonboat), ours and the floor
+                       writes in other libraries (raft of hashicorp and of etcd, dragonboat), ours
+                       and the floor
   growth               what size costs: of keys, log, values, members, idle connections
   memory               the memory of members under minutes of writes, beside etcd's
   failover             how long no write succeeds when the leader is killed, or stopped

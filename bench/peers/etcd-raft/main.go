@@ -1,10 +1,10 @@
 // The library go.etcd.io/raft as a member of the bench, put together as etcd's own example of it
-// (raftexample) does: etcd's write-ahead log, which syncs each batch, etcd's transport over HTTP, and
-// one loop that saves, sends and applies whatever the library is ready with. The state machine only
-// counts.
+// (raftexample) does: etcd's write-ahead log, which syncs each batch, etcd's transport over HTTP,
+// and one loop that saves, sends and applies whatever the library is ready with. The state machine
+// only counts.
 //
-// Other than in the example: messages of up to 1 MiB and 256 of them under way, as etcd's server has
-// them; no snapshots, since what is measured starts from nothing; and no reports.
+// Other than in the example: messages of up to 1 MiB and 256 of them under way; no snapshots, since
+// what is measured starts from nothing; and no reports.
 package main
 
 import (
@@ -258,7 +258,9 @@ func (s *system) Close() error {
 
 // What the transport asks of a member.
 
-func (s *system) Process(ctx context.Context, m *raftpb.Message) error { return s.node.Step(ctx, m) }
+func (s *system) Process(ctx context.Context, m *raftpb.Message) error {
+	return s.node.Step(ctx, m)
+}
 
 func (s *system) IsIDRemoved(uint64) bool { return false }
 
