@@ -9,7 +9,9 @@
  *
  * Two kinds are passed over, and said to be, where they mean nothing: processor time in µs on a
  * machine other than that of the record, and whatever was taken from the clock on the wall while
- * others had the machine, since who needs more of it then also waits longer for it.
+ * others had the machine, since who needs more of it then also waits longer for it. And a machine
+ * may be slow for hours without a sign of others: where what took turns with a load needed more
+ * time per operation, too, µs may grow as much as it did.
  */
 import { spreadOf } from "./statistics.ts";
 
@@ -32,6 +34,8 @@ export interface Figure {
   readonly name: string;
   readonly kind: Kind;
   readonly values: readonly number[];
+  /** Of a figure in µs: what something needed in the same runs that does not change with us. */
+  readonly reference?: readonly number[];
 }
 
 /** What makes two machines one kind for `sameMachine` figures. */
@@ -59,7 +63,8 @@ export type Verdict =
   | "gone"
   | "new"
   | "other machine"
-  | "busy machine";
+  | "busy machine"
+  | "slow machine";
 
 /** A figure beside the recorded one. */
 export interface Finding {
@@ -119,8 +124,17 @@ function judge(before: Figure, after: Figure, passedOver: Verdict | undefined): 
   const timesWorse = better === "lower" ? now / recorded : recorded / now;
   const isBetter = timesWorse < 1 / allowedTimes;
   // Written so that a value that is no number counts as worse.
-  const verdict = timesWorse <= allowedTimes ? (isBetter ? "better" : "same") : "worse";
-  return { ...found, timesWorse, verdict };
+  if (timesWorse <= allowedTimes) {
+    return { ...found, timesWorse, verdict: isBetter ? "better" : "same" };
+  }
+  const isTheMachine = timesWorse <= allowedTimes * slownessOf(before, after);
+  return { ...found, timesWorse, verdict: isTheMachine ? "slow machine" : "worse" };
+}
+
+/** How many times more the reference needed than when the figure was recorded; 1 if not known. */
+function slownessOf(before: Figure, after: Figure): number {
+  if (before.reference === undefined || after.reference === undefined) return 1;
+  return spreadOf(after.reference).median / spreadOf(before.reference).median;
 }
 
 function gone({ name, kind, values }: Figure): Finding {

@@ -45,6 +45,7 @@ export function libraryFigures(
       name: `${name}: CPU of cluster, µs per entry`,
       kind: "cpuUs",
       values: pairs.map(({ quorate }) => clusterUs(quorate)),
+      reference: pairs.map(({ floor }) => clusterUs(floor)),
     },
   ];
 }
@@ -65,6 +66,7 @@ export function serverFigures(
       name: `${name}: CPU of cluster, µs per request`,
       kind: "cpuUs",
       values: windows.map((w) => sum(w.cpuUs)),
+      reference: windows.map((w) => w.generatorCpuUs),
     },
   ];
 }

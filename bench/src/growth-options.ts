@@ -1,7 +1,7 @@
 /** The command line of `growth`. */
 import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
-import { seconds, UsageError, wholeNumber } from "./options.ts";
+import { listOf, seconds, UsageError, wholeNumber } from "./options.ts";
 
 /** What grows, and how far: by default, and with `--full`. */
 export const SWEEPS = {
@@ -66,14 +66,6 @@ export function growthCommand(options: GrowthOptions): string {
     `--repeats ${options.repeats}`,
     `--seconds ${options.windowMs / 1_000}`,
   ].join(" ");
-}
-
-function listOf<T extends string>(name: string, text: string, known: readonly T[]): readonly T[] {
-  return text.split(",").map((word) => {
-    const found = known.find((one) => one === word);
-    if (found !== undefined) return found;
-    throw new UsageError(`--${name} knows ${known.join(", ")}, not "${word}"`);
-  });
 }
 
 function parse(args: readonly string[]) {

@@ -170,8 +170,12 @@ function lengths(windowMs: number): Omit<LoadOptions, "keys" | "valueBytes"> {
   return { ratePerSecond: undefined, warmUpMs: WARM_UP_MS, windowMs };
 }
 
-async function takeSnapshot(cluster: KvCluster, member: number): Promise<number | undefined> {
-  const { httpPort } = cluster.specs[member]!;
+/** How long it took; undefined: longer than a call may last. */
+export async function takeSnapshot(
+  { specs }: KvCluster,
+  member: number,
+): Promise<number | undefined> {
+  const { httpPort } = specs[member]!;
   const startedMs = performance.now();
   const answer = await fetch(`http://127.0.0.1:${httpPort}/snapshot?timeoutMs=60000`, {
     method: "POST",
@@ -199,7 +203,7 @@ async function restart(cluster: KvCluster, leader: number): Promise<number> {
 }
 
 /** 0 while nobody answers. */
-async function statusOf(url: string): Promise<number> {
+export async function statusOf(url: string): Promise<number> {
   try {
     const answer = await fetch(url);
     await answer.arrayBuffer();

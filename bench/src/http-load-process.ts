@@ -2,10 +2,12 @@
  * The load generator, in a process of its own: warms up, measures one window of a load together
  * with what the members used meanwhile, and prints what it found as JSON.
  */
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HttpLoad } from "./http-load.ts";
 import type { LoadRequest } from "./http-load.ts";
 import { keyNamed, loadRequest } from "./http-request.ts";
+import { BEGUN } from "./http-window.ts";
 import type { LoadRun, LoadWindow } from "./http-window.ts";
 import { systemNamed } from "./kv-systems.ts";
 import { machineTime, shareOfOthers } from "./machine-load.ts";
@@ -31,7 +33,7 @@ async function measure(run: LoadRun): Promise<LoadWindow> {
   load.histogram.clear();
   const machineBefore = machineTime();
   const before = usage(run.pids);
-  await sleep(run.windowMs);
+  await (run.windowMs === undefined ? inputEnds() : sleep(run.windowMs));
   const after = usage(run.pids);
   const requests = load.histogram.count;
   const machineAfter = machineTime();
@@ -51,6 +53,11 @@ async function measure(run: LoadRun): Promise<LoadWindow> {
     peakBytes: run.pids.map(peakBytesOf),
     othersShare: shareOfOthers(machineBefore, machineAfter, ownUs),
   };
+}
+
+async function inputEnds(): Promise<void> {
+  process.stdout.write(`${BEGUN}\n`);
+  await once(process.stdin.resume(), "end");
 }
 
 function requestsOf(run: LoadRun): readonly LoadRequest[] {

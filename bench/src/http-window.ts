@@ -1,5 +1,7 @@
 /** One window of load on a running cluster, measured by a process of its own. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { KvOperation } from "./kv-system.ts";
@@ -20,7 +22,8 @@ export interface LoadRun {
   /** The window begins after both. */
   readonly warmUpMs: number;
   readonly reachesEveryKey: boolean;
-  readonly windowMs: number;
+  /** Undefined: until its input ends, after the line `BEGUN`. */
+  readonly windowMs: number | undefined;
   /** Whose processor time and memory is counted. */
   readonly pids: readonly number[];
 }
@@ -39,10 +42,37 @@ export interface LoadWindow {
   readonly othersShare: number | undefined;
 }
 
+/** What the generator says when a window begins whose end it is not told beforehand. */
+export const BEGUN = "begun";
+
 const PROCESS = fileURLToPath(new URL("./http-load-process.js", import.meta.url));
 
 export async function measureWindow(run: LoadRun): Promise<LoadWindow> {
   const given = [PROCESS, JSON.stringify(run)];
   const { stdout } = await promisify(execFile)(process.execPath, given);
   return JSON.parse(stdout) as LoadWindow;
+}
+
+/** A window that is as long as `work`, which is begun when the load runs. */
+export async function measureWhile<T>(
+  run: Omit<LoadRun, "windowMs">,
+  work: () => Promise<T>,
+): Promise<{ readonly window: LoadWindow; readonly result: T }> {
+  const child = spawn(process.execPath, [PROCESS, JSON.stringify(run)], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  child.stdin.on("error", () => {}); // it ended before it was told to: its lines tell
+  try {
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    if ((await lines.next()).value !== BEGUN) throw new Error("the load did not begin");
+    const result = await work();
+    child.stdin.end();
+    const { value } = await lines.next();
+    if (typeof value !== "string") throw new Error("the load failed");
+    return { window: JSON.parse(value) as LoadWindow, result };
+  } finally {
+    child.kill("SIGKILL");
+    await exited;
+  }
 }

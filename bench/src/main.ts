@@ -38,6 +38,10 @@ import { measureSimulator, parseSimulatorOptions } from "./simulator.ts";
 import type { SimulatorOptions } from "./simulator.ts";
 import { measureStore, parseStoreOptions, storeJson, storeMarkdown, storeTable } from "./store.ts";
 import type { StoreOptions } from "./store.ts";
+import { parseUpkeepOptions } from "./upkeep-options.ts";
+import type { UpkeepOptions } from "./upkeep-options.ts";
+import { upkeepJson, upkeepMarkdown, upkeepPicture, upkeepTable } from "./upkeep-report.ts";
+import { measureUpkeep } from "./upkeep.ts";
 
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   check: runCheck,
@@ -46,6 +50,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   server: (args) => runServer(parseServerOptions("server", args)),
   peers: (args) => runPeers(parseServerOptions("peers", args)),
   growth: (args) => runGrowth(parseGrowthOptions(args)),
+  upkeep: (args) => runUpkeep(parseUpkeepOptions(args)),
   memory: (args) => runMemory(parseMemoryOptions(args)),
   failover: (args) => runFailover(parseFailoverOptions(args)),
 };
@@ -119,6 +124,16 @@ async function runGrowth(given: GrowthOptions): Promise<void> {
   const points = await measureGrowth(options, new Progress(process.stderr), save);
   const json = growthJson(points, environment, options);
   process.stdout.write(options.json ? json : `${growthTable(points)}\n`);
+}
+
+async function runUpkeep(given: UpkeepOptions): Promise<void> {
+  const options = onRealDisk(given);
+  const environment = await describeEnvironment(options.directory);
+  const found = await measureUpkeep(options, new Progress(process.stderr));
+  const json = upkeepJson(found, environment, options);
+  const markdown = upkeepMarkdown(found, environment, options);
+  saveResults(options.name, { markdown, json, svg: upkeepPicture(found, environment) });
+  process.stdout.write(options.json ? json : `${upkeepTable(found)}\n`);
 }
 
 async function runFailover(given: FailoverOptions): Promise<void> {

@@ -33,6 +33,8 @@ What
                        writes in other libraries (raft of hashicorp and of etcd, dragonboat), ours
                        and the floor
   growth               what size costs: of keys, log, values, members, idle connections
+  upkeep               what others feel while a large snapshot is taken, and while one is sent to
+                       a member that was away
   memory               the memory of members under minutes of writes, beside etcd's
   failover             how long no write succeeds when the leader is killed, or stopped
   store                the server's store in memory and on disk: one member alone, on a real disk
@@ -86,6 +88,12 @@ Options of growth (and --dir, --name, --no-save, --json, --allow-memory)
   --repeats N          rounds at each size (default: 3)
   --seconds SECONDS    length of each window (default: 2)
 
+Options of upkeep (and --dir, --name, --no-save, --json, --allow-memory)
+  --stores LIST        of memory, disk (default: both)
+  --mib N              of values in the store (default: 1024)
+  --rate N             writes that fall due every second meanwhile (default: 2000)
+  --repeats N          rounds on the same members (default: 3)
+
 Options of memory (and --dir, --name, --no-save, --json, --allow-memory)
   --minutes N          of load, on each system (default: 5)
   --connections N      each with one write outstanding (default: 256)
@@ -123,7 +131,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   if ((what !== "replication" && what !== "floor") || rest.length > 0) {
     throw new UsageError(`nothing to measure is called "${positionals.join(" ")}"`);
   }
-  const systems = what === "floor" ? (["floor"] as const) : systemNames(values.systems);
+  const systems =
+    what === "floor" ? (["floor"] as const) : listOf("systems", values.systems, SYSTEM_NAMES);
   return {
     systems: systems.filter((name) => !isFloor(name) || !values["without-floor"]),
     directory: values.dir,
@@ -165,11 +174,16 @@ function parse(args: readonly string[]) {
   }
 }
 
-function systemNames(text: string): readonly SystemName[] {
+/** Words of a list that has to know them. */
+export function listOf<T extends string>(
+  name: string,
+  text: string,
+  known: readonly T[],
+): readonly T[] {
   return text.split(",").map((word) => {
-    const found = SYSTEM_NAMES.find((name) => name === word);
+    const found = known.find((one) => one === word);
     if (found !== undefined) return found;
-    throw new UsageError(`--systems knows ${SYSTEM_NAMES.join(", ")}, not "${word}"`);
+    throw new UsageError(`--${name} knows ${known.join(", ")}, not "${word}"`);
   });
 }
 

@@ -221,7 +221,8 @@ function isReference(system: string): { readonly isReference?: true } {
   return isFloor(system) ? { isReference: true } : {};
 }
 
-function markOf({ median, min, max }: Spread): Mark {
+/** A median with its spread, to be drawn. */
+export function markOf({ median, min, max }: Spread): Mark {
   return { value: median, low: min, high: max };
 }
 

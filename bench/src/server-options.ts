@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { KV_OPERATIONS } from "./kv-system.ts";
 import type { KvOperation, KvTiming } from "./kv-system.ts";
-import { seconds, UsageError, wholeNumber, wholeNumbers } from "./options.ts";
+import { listOf, seconds, UsageError, wholeNumber, wholeNumbers } from "./options.ts";
 
 /** Where connections go: all to the leader, or to all members alike. */
 export const PLACES = ["leader", "spread"] as const;
@@ -99,16 +99,6 @@ export function serverCommand(options: ServerOptions): string {
 function onlyOf(text: string | undefined): ServerOptions["only"] {
   if (text === undefined || text === "servers" || text === "libraries") return text;
   throw new UsageError(`--only knows servers and libraries, not "${text}"`);
-}
-
-function listOf<T extends string>(name: string, text: string, known: readonly T[]): readonly T[] {
-  return text.split(",").map((word) => {
-    const found = known.find((one) => one === word);
-    if (found === undefined) {
-      throw new UsageError(`--${name} knows ${known.join(", ")}, not "${word}"`);
-    }
-    return found;
-  });
 }
 
 function parse(what: ServerOptions["what"], args: readonly string[]) {

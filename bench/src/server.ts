@@ -169,7 +169,8 @@ function orderFrom(cluster: KvCluster, leader: number): readonly number[] {
   return [leader, ...cluster.specs.keys()].filter((one, i) => i === 0 || one !== leader);
 }
 
-function loadRun(
+/** What the load generator is told. */
+export function loadRun(
   cluster: KvCluster,
   load: ServerLoad,
   leader: number,

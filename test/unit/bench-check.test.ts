@@ -76,6 +76,20 @@ test("processor time in µs is compared on the same kind of machine only, ratios
   expect(moved.map(({ verdict }) => verdict)).toEqual(["worse", "worse"]);
 });
 
+test("µs may grow as much as those of the reference did, and no more than that", () => {
+  const figure = (value: number, reference: number): Figure => {
+    return { name: "µs", kind: "cpuUs", values: [value], reference: [reference] };
+  };
+  const verdict = (before: Figure, after: Figure): string =>
+    compare(record([before]), record([after]))[0]!.verdict;
+  expect(verdict(figure(10, 2), figure(19, 4))).toBe("slow machine");
+  expect(verdict(figure(10, 2), figure(26, 4))).toBe("worse");
+  expect(verdict(figure(10, 2), figure(19, 2))).toBe("worse");
+  expect(verdict(figure(10, 2), figure(11, 2))).toBe("same");
+  const { reference: _, ...unknown } = figure(10, 2);
+  expect(verdict(unknown, figure(19, 4))).toBe("worse");
+});
+
 test("what the clock on the wall says of a busy machine is not judged, processor time is", () => {
   const figures = (times: number): Figure[] => [
     { name: "p50", kind: "latency", values: [times] },
@@ -133,6 +147,7 @@ test("figures of the library are ratios of windows that stood side by side", () 
     ["cpuUs", [12, 27]],
   ]);
   const alone = libraryFigures({ valueBytes: 16, outstanding: 1 }, pairs);
+  expect(found.at(-1)!.reference).toEqual([6, 9]);
   expect(alone[0]).toMatchObject({ kind: "latency", values: [2, 3] });
 });
 
@@ -150,6 +165,7 @@ test("figures of the server are multiples of what the load generator used", () =
   };
   const values = serverFigures(load, [window]).map((figure) => figure.values);
   expect(values).toEqual([[2], [40]]);
+  expect(serverFigures(load, [window])[1]!.reference).toEqual([20]);
 });
 
 test("its command line is read, and printed again as it is meant", () => {
