@@ -26,7 +26,8 @@ const KEYS_OF_VALUES = 1_000;
 const BYTES_OF_VALUES = 64 << 20;
 const VALUE_BYTES = 256;
 /** A fill goes by parts, since the load generator makes all its requests beforehand. */
-const FILL_KEYS = 50_000;
+const FILL_KEYS = 200_000;
+const FILL_CONNECTIONS = 256;
 const RESTART_MAX_MS = 600_000;
 const POLL_MS = 5;
 
@@ -134,7 +135,7 @@ async function measureSize(
 
 /** Every key once, and then as many writes more as are asked for. */
 async function fill(cluster: KvCluster, { keys, valueBytes, writesBefore }: Shape): Promise<void> {
-  const part = { ...lengths(0), warmUpMs: 0, valueBytes };
+  const part = { ...lengths(0), warmUpMs: 0, valueBytes, fillConnections: FILL_CONNECTIONS };
   for (let from = 0; from < keys; from += FILL_KEYS) {
     await fillServer(cluster, { ...part, keys: Math.min(FILL_KEYS, keys - from), keyFrom: from });
   }

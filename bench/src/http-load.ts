@@ -128,7 +128,8 @@ export class HttpLoad {
     const perMs = ratePerSecond / 1_000;
     const due = Math.floor((performance.now() - this.#startedMs) * perMs);
     while (this.#fellDue < due && this.#idle.length > 0 && this.#running) {
-      this.#send(this.#idle.pop()!, this.#startedMs + ++this.#fellDue / perMs);
+      // The one that has rested longest: members close what rests for seconds.
+      this.#send(this.#idle.shift()!, this.#startedMs + ++this.#fellDue / perMs);
     }
   }
 

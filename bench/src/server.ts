@@ -124,6 +124,8 @@ export interface LoadOptions extends Pick<
   /** Where the keys begin, and the distance from one to the next; without: 0 and 1. */
   readonly keyFrom?: number;
   readonly keyStride?: number;
+  /** How many connections fill a store; without: as many as warm up. */
+  readonly fillConnections?: number;
 }
 
 /** Under writes that reach every key, so that what is measured later is warm and full. */
@@ -138,7 +140,7 @@ export async function fillServer(cluster: KvCluster, options: LoadOptions): Prom
     system: cluster.system.name,
     operation: "put",
     place: "leader",
-    connections: Math.min(FIRST_CONNECTIONS, options.keys),
+    connections: Math.min(options.fillConnections ?? FIRST_CONNECTIONS, options.keys),
   };
   await measureWindow({
     ...loadRun(cluster, load, leader, { ...options, windowMs: FILL_WINDOW_MS }),

@@ -35,6 +35,8 @@ const STORE_KEY_FROM = 1_000_000;
 export const STORE_VALUE_BYTES = 4_096;
 /** A fill goes by parts, since the load generator makes all its requests beforehand. */
 const FILL_KEYS = 10_000;
+/** What makes a log longer soon. */
+const LARGE_WRITES = { ratePerSecond: undefined, valueBytes: STORE_VALUE_BYTES };
 const WAIT_MAX_MS = 600_000;
 const POLL_MS = 20;
 
@@ -156,9 +158,14 @@ class Round {
 
   /** Starts the follower again, once the leader cannot send it what it lacks but by a snapshot. */
   async bringBack(away: number): Promise<void> {
-    // Of two snapshots the log is kept from the older one on.
+    // Of two snapshots the log is kept from the older one on; with a store on disk, as far back as
+    // what it may not have on the platter yet.
     await this.#underLoad(() => this.snapshot());
-    await this.#waitUntil(async () => (await this.#pageOf(0)).logStart > away);
+    await this.#waitUntil(async () => {
+      if ((await this.#pageOf(0)).logStart > away) return true;
+      await this.#underLoad(() => sleep(WARM_UP_MS), LARGE_WRITES);
+      return false;
+    });
     this.#cluster.startMember(this.#order[2]!);
     // The loop of a process that loads its code stands still, and nobody minds.
     await this.#waitUntil(async () => (await statusOf(this.#url(2, "/status"))) === 200);
@@ -181,6 +188,7 @@ class Round {
 
   #underLoad<T>(
     work: () => Promise<T>,
+    more: Partial<LoadOptions> = {},
   ): Promise<{ readonly window: LoadWindow; readonly result: T }> {
     const load: LoadOptions = {
       ratePerSecond: this.#ratePerSecond,
@@ -188,6 +196,7 @@ class Round {
       valueBytes: LOAD_BYTES,
       warmUpMs: WARM_UP_MS,
       windowMs: 0,
+      ...more,
     };
     const { windowMs: _, ...run } = loadRun(this.#cluster, LOAD, this.#order[0]!, load);
     // The one that is away has no process whose time could be counted.
