@@ -56,6 +56,35 @@ export function valuesOf(sweep: Sweep, { full, most }: GrowthOptions): readonly 
   return [...values, ...(full ? further : [])].filter((value) => value <= most);
 }
 
+/** One size of one sweep with one store. */
+export interface GrowthSize {
+  readonly sweep: Sweep;
+  readonly size: number;
+  readonly store: Store;
+}
+
+/** What members with their keys in memory take for each: about 0.85 KiB, three of them. */
+const MEMORY_BYTES_PER_KEY = 3 * 870;
+/** So much of the machine's memory they may have. */
+const MEMORY_SHARE = 0.8;
+
+/** All that was asked for: what this machine's memory holds, and what it does not. */
+export function sizesOf(
+  options: GrowthOptions,
+  memoryBytes: number,
+): { readonly sizes: readonly GrowthSize[]; readonly tooLarge: readonly GrowthSize[] } {
+  const all = options.sweeps.flatMap((sweep) =>
+    valuesOf(sweep, options).flatMap((size) =>
+      options.stores.map((store): GrowthSize => ({ sweep, size, store })),
+    ),
+  );
+  const fits = ({ sweep, size, store }: GrowthSize): boolean =>
+    sweep !== "keys" ||
+    store === "disk" ||
+    size * MEMORY_BYTES_PER_KEY <= memoryBytes * MEMORY_SHARE;
+  return { sizes: all.filter(fits), tooLarge: all.filter((one) => !fits(one)) };
+}
+
 /** The command that measures the same again. */
 export function growthCommand(options: GrowthOptions): string {
   return [

@@ -1,6 +1,6 @@
 /** What growing costs, as a table, as Markdown, as JSON and as pictures. */
 import type { Environment } from "./environment.ts";
-import { growthCommand, SWEEPS } from "./growth-options.ts";
+import { growthCommand, sizesOf, SWEEPS } from "./growth-options.ts";
 import type { GrowthOptions, Sweep } from "./growth-options.ts";
 import type { GrowthPoint } from "./growth.ts";
 import type { LoadWindow } from "./http-window.ts";
@@ -63,8 +63,13 @@ function cellsOf(point: GrowthPoint): readonly string[] {
 }
 
 /** Aligned columns for a terminal. */
-export function growthTable(points: readonly GrowthPoint[]): string {
-  return [aligned([HEADS, ...points.map(cellsOf)]), ...lostLines(points)].join("\n");
+export function growthTable(
+  points: readonly GrowthPoint[],
+  environment: Environment,
+  options: GrowthOptions,
+): string {
+  const table = aligned([HEADS, ...points.map(cellsOf)]);
+  return [table, ...lostLines(points), ...tooLargeLines(options, environment)].join("\n");
 }
 
 export function growthMarkdown(
@@ -85,6 +90,7 @@ export function growthMarkdown(
       "leader by `POST /snapshot`; memory and files are the leader's at the end; the first start is that of all members on empty directories.",
     "",
     ...lostLines(points),
+    ...tooLargeLines(options, environment),
     othersLine(
       points.flatMap(({ puts, gets }) => [...puts, ...gets].flatMap((w) => w.othersShare ?? [])),
     ),
@@ -189,6 +195,14 @@ function chartsOf(sweep: Sweep, points: readonly GrowthPoint[]): readonly Chart[
 
 function snapshotsOf({ snapshotMs }: GrowthPoint): readonly number[] {
   return snapshotMs.flatMap((ms) => ms ?? []);
+}
+
+/** What was asked for and was not measured, since the members would not fit. */
+function tooLargeLines(options: GrowthOptions, { memoryGiB }: Environment): readonly string[] {
+  return sizesOf(options, memoryGiB * 2 ** 30).tooLarge.map(({ sweep, size, store }) => {
+    const what = `${size.toLocaleString("en-GB")} ${SWEEPS[sweep].unit}, ${store}`;
+    return `- **Left out: ${what}**: three members with as much in memory do not fit into ${memoryGiB} GiB`;
+  });
 }
 
 /** Idle connections that a member closed are said, not passed over. */

@@ -123,7 +123,7 @@ async function runGrowth(given: GrowthOptions): Promise<void> {
   };
   const points = await measureGrowth(options, new Progress(process.stderr), save);
   const json = growthJson(points, environment, options);
-  process.stdout.write(options.json ? json : `${growthTable(points)}\n`);
+  process.stdout.write(options.json ? json : `${growthTable(points, environment, options)}\n`);
 }
 
 async function runUpkeep(given: UpkeepOptions): Promise<void> {

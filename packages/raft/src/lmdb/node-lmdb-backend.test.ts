@@ -44,6 +44,24 @@ describe("a backend on LMDB", () => {
       queries: ["k1", "k8"],
     }));
 
+  test("a replacement larger than what is synced at once is there whole", async () => {
+    const path = await scratch();
+    const first = lmdbBackend({ path });
+    await first.open();
+    const replacement = await first.replace();
+    const value = (i: number): Uint8Array => new Uint8Array(1_048_576).fill(i);
+    for (let i = 0; i < 20; i++) await replacement.put([[`k${10 + i}`, value(i)]]);
+    expect(first.get("k10")).toBeUndefined();
+    await replacement.take();
+    await first.close();
+    const second = lmdbBackend({ path });
+    await second.open();
+    for (let i = 0; i < 20; i++) {
+      expect(Buffer.compare(second.get(`k${10 + i}`)!, value(i)), String(i)).toBe(0);
+    }
+    await second.close();
+  });
+
   test("what is not named by CURRENT goes, and a named one that is missing is refused", async () => {
     const path = await scratch();
     const first = lmdbBackend({ path });

@@ -9,9 +9,11 @@
  * which lmdb-js would turn on, is off: it decides by the boot id of the machine which commit to
  * believe.
  *
- * A replacement is another environment, filled without syncs, synced as a whole, opened anew and
- * named by CURRENT in one step. Whoever still reads the old one keeps it open; then it is removed.
- * A crash leaves environments that CURRENT does not name: leftovers, removed at opening.
+ * A replacement is another environment, filled by commits that are not synced, opened anew and
+ * named by CURRENT in one step. Its file is synced as a whole, and every few MiB before that: a
+ * kernel that holds a lot of it would have the syncs of the log wait for it. Whoever still reads
+ * the old environment keeps it open; then it is removed. A crash leaves environments that CURRENT
+ * does not name: leftovers, removed at opening.
  *
  * A disk that is full is met before LMDB meets it: its writer answers a write that finds no space
  * with an I/O error, and is of no use afterwards. So each commit asks the file system first whether
@@ -52,6 +54,8 @@ const MAP_BYTES = 1_099_511_627_776; // 1 TiB
 const PAGE_BYTES = 8_192;
 /** What is left free: LMDB and others round up. */
 const SPARE_BYTES = 1_048_576; // 1 MiB
+/** So much of a replacement is written between two syncs. */
+const SYNC_BYTES = 8_388_608; // 8 MiB
 /** What an item takes beside key and value. */
 const ITEM_BYTES = 16;
 /** The longest key that lmdb-js takes with such pages. */
@@ -182,11 +186,9 @@ class LmdbBackend implements StoreBackend {
    * is copied twice; and what is new comes into pages that are half full.
    */
   async #requireSpace(name: string, changes: readonly StoreChange[]): Promise<void> {
-    let bytes = 0;
-    for (const [key, value] of changes) bytes += ITEM_BYTES + key.length + (value?.length ?? 0);
     const { size } = await stat(join(this.#path, name, "data.mdb"));
     const copied = Math.min(size, 2 * PAGE_BYTES * changes.length);
-    await this.#requireFree(SPARE_BYTES + copied + 2 * bytes);
+    await this.#requireFree(SPARE_BYTES + copied + 2 * bytesOf(changes));
   }
 
   /** Also before an environment is made: its lock file is memory, and lack of space a signal. */
@@ -205,11 +207,19 @@ class LmdbBackend implements StoreBackend {
     await rm(directory, { recursive: true, force: true });
     await this.#requireFree(SPARE_BYTES);
     const filling = this.#openRoot(name, true);
+    const data = join(directory, "data.mdb");
+    let unsynced = 0;
     return {
-      put: (items) => this.#write({ name, root: filling }, items),
+      put: async (items) => {
+        await this.#write({ name, root: filling }, items);
+        unsynced += bytesOf(items);
+        if (unsynced < SYNC_BYTES) return;
+        await syncFile(data);
+        unsynced = 0;
+      },
       take: async () => {
         await filling.close();
-        await syncFile(join(directory, "data.mdb"));
+        await syncFile(data);
         await syncDirectory(directory);
         const root = this.#openRoot(name, false);
         await this.#point(name);
@@ -291,6 +301,12 @@ async function reasonOf(error: unknown): Promise<unknown> {
   } catch (reason) {
     return reason;
   }
+}
+
+function bytesOf(changes: readonly StoreChange[]): number {
+  let bytes = 0;
+  for (const [key, value] of changes) bytes += ITEM_BYTES + key.length + (value?.length ?? 0);
+  return bytes;
 }
 
 /** Keys as they are: one byte per char. */
