@@ -61,8 +61,19 @@ interface Transfer {
   isOver: boolean;
   offerAtMs: number;
   movedMs: number;
-  /** End and time of chunks that were not answered yet, oldest first. */
-  readonly flights: { readonly end: number; readonly sentMs: number }[];
+  /** Chunks that were not answered yet, oldest first. */
+  readonly flights: Flight[];
+  /** Buffers of chunks that were sent once and answered: nobody reads them any more. */
+  readonly spare: Uint8Array[];
+  /** Something was sent twice: what is answered may still wait to be sent again. */
+  hasRepeated: boolean;
+}
+
+/** A chunk on its way, and where it ends. */
+interface Flight {
+  readonly end: number;
+  readonly sentMs: number;
+  readonly data: Uint8Array;
 }
 
 const CHUNK_BYTES = LIMITS.snapshotChunkBytes;
@@ -143,6 +154,8 @@ export class SnapshotSender {
       offerAtMs: Number.POSITIVE_INFINITY,
       movedMs: nowMs,
       flights: [],
+      spare: [],
+      hasRepeated: false,
     };
     this.#transfers.set(peer, transfer);
     this.#hooks.run(
@@ -228,6 +241,7 @@ export class SnapshotSender {
     if (!transfer.isAccepted || isGap) {
       // Its word on where to go on, which may be behind what an earlier life of it had.
       transfer.isAccepted = true;
+      transfer.hasRepeated ||= transfer.sent > 0;
       transfer.acked = offset;
       transfer.sent = offset;
       transfer.flights.length = 0;
@@ -239,7 +253,9 @@ export class SnapshotSender {
     const { flights } = transfer;
     const { heartbeatIntervalMs } = this.#hooks;
     while (flights.length > 0 && flights[0]!.end <= offset) {
-      const delayMs = nowMs - flights.shift()!.sentMs;
+      const { sentMs, data } = flights.shift()!;
+      const delayMs = nowMs - sentMs;
+      if (data.length === CHUNK_BYTES && !transfer.hasRepeated) transfer.spare.push(data);
       if (delayMs < heartbeatIntervalMs / 2) {
         transfer.window = Math.min(transfer.window + CHUNK_BYTES, LIMITS.snapshotWindowMaxBytes);
       } else if (delayMs > 2 * heartbeatIntervalMs) {
@@ -258,7 +274,10 @@ export class SnapshotSender {
   #read(transfer: Transfer): void {
     if (!this.#mayRead(transfer) || this.#tokens <= 0) return;
     const offset = transfer.sent;
-    const data = new Uint8Array(Math.min(CHUNK_BYTES, transfer.id.bytes - offset));
+    const length = Math.min(CHUNK_BYTES, transfer.id.bytes - offset);
+    // A gigabyte in fresh buffers would have the collector walk through all of the heap many times.
+    const spare = length === CHUNK_BYTES ? transfer.spare.pop() : undefined;
+    const data = spare ?? new Uint8Array(length);
     this.#tokens -= data.length;
     transfer.isReading = true;
     // The others first, next time: where the rate is what is short, one would get all of it.
@@ -266,10 +285,10 @@ export class SnapshotSender {
     this.#transfers.set(transfer.peer, transfer);
     this.#hooks.run(
       transfer.source!.read(data, offset),
-      (nowMs, length) => {
+      (nowMs, read) => {
         transfer.isReading = false;
         if (transfer.isOver) return;
-        if (length === data.length) this.#sendChunk(nowMs, transfer, { offset, data });
+        if (read === data.length) this.#sendChunk(nowMs, transfer, { offset, data });
         else this.#fail(nowMs, transfer, "the file is shorter than it was");
       },
       (nowMs, error) => {
@@ -291,7 +310,7 @@ export class SnapshotSender {
     // A full queue or a lost connection: it is offered again before long.
     if (!this.#hooks.send(transfer.peer, message)) return this.#pause(nowMs, transfer);
     transfer.sent = offset + data.length;
-    transfer.flights.push({ end: transfer.sent, sentMs: nowMs });
+    transfer.flights.push({ end: transfer.sent, sentMs: nowMs, data });
   }
 
   #pause(nowMs: number, transfer: Transfer): void {
