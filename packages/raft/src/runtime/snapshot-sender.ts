@@ -51,6 +51,8 @@ interface Transfer {
   readonly id: SnapshotId;
   readonly startedMs: number;
   source: SnapshotSource | undefined;
+  /** For every chunk: what is sent is copied. A gigabyte of fresh ones would be the collector's. */
+  readonly buffer: Uint8Array;
   /** Written by the receiver, and sent. */
   acked: number;
   sent: number;
@@ -61,19 +63,8 @@ interface Transfer {
   isOver: boolean;
   offerAtMs: number;
   movedMs: number;
-  /** Chunks that were not answered yet, oldest first. */
-  readonly flights: Flight[];
-  /** Buffers of chunks that were sent once and answered: nobody reads them any more. */
-  readonly spare: Uint8Array[];
-  /** Something was sent twice: what is answered may still wait to be sent again. */
-  hasRepeated: boolean;
-}
-
-/** A chunk on its way, and where it ends. */
-interface Flight {
-  readonly end: number;
-  readonly sentMs: number;
-  readonly data: Uint8Array;
+  /** End and time of chunks that were not answered yet, oldest first. */
+  readonly flights: { readonly end: number; readonly sentMs: number }[];
 }
 
 const CHUNK_BYTES = LIMITS.snapshotChunkBytes;
@@ -145,6 +136,7 @@ export class SnapshotSender {
       id,
       startedMs: nowMs,
       source: undefined,
+      buffer: new Uint8Array(Math.min(CHUNK_BYTES, id.bytes)),
       acked: 0,
       sent: 0,
       window: LIMITS.snapshotWindowMinBytes,
@@ -154,8 +146,6 @@ export class SnapshotSender {
       offerAtMs: Number.POSITIVE_INFINITY,
       movedMs: nowMs,
       flights: [],
-      spare: [],
-      hasRepeated: false,
     };
     this.#transfers.set(peer, transfer);
     this.#hooks.run(
@@ -241,7 +231,6 @@ export class SnapshotSender {
     if (!transfer.isAccepted || isGap) {
       // Its word on where to go on, which may be behind what an earlier life of it had.
       transfer.isAccepted = true;
-      transfer.hasRepeated ||= transfer.sent > 0;
       transfer.acked = offset;
       transfer.sent = offset;
       transfer.flights.length = 0;
@@ -253,9 +242,7 @@ export class SnapshotSender {
     const { flights } = transfer;
     const { heartbeatIntervalMs } = this.#hooks;
     while (flights.length > 0 && flights[0]!.end <= offset) {
-      const { sentMs, data } = flights.shift()!;
-      const delayMs = nowMs - sentMs;
-      if (data.length === CHUNK_BYTES && !transfer.hasRepeated) transfer.spare.push(data);
+      const delayMs = nowMs - flights.shift()!.sentMs;
       if (delayMs < heartbeatIntervalMs / 2) {
         transfer.window = Math.min(transfer.window + CHUNK_BYTES, LIMITS.snapshotWindowMaxBytes);
       } else if (delayMs > 2 * heartbeatIntervalMs) {
@@ -274,10 +261,7 @@ export class SnapshotSender {
   #read(transfer: Transfer): void {
     if (!this.#mayRead(transfer) || this.#tokens <= 0) return;
     const offset = transfer.sent;
-    const length = Math.min(CHUNK_BYTES, transfer.id.bytes - offset);
-    // A gigabyte in fresh buffers would have the collector walk through all of the heap many times.
-    const spare = length === CHUNK_BYTES ? transfer.spare.pop() : undefined;
-    const data = spare ?? new Uint8Array(length);
+    const data = transfer.buffer.subarray(0, transfer.id.bytes - offset);
     this.#tokens -= data.length;
     transfer.isReading = true;
     // The others first, next time: where the rate is what is short, one would get all of it.
@@ -285,10 +269,10 @@ export class SnapshotSender {
     this.#transfers.set(transfer.peer, transfer);
     this.#hooks.run(
       transfer.source!.read(data, offset),
-      (nowMs, read) => {
+      (nowMs, length) => {
         transfer.isReading = false;
         if (transfer.isOver) return;
-        if (read === data.length) this.#sendChunk(nowMs, transfer, { offset, data });
+        if (length === data.length) this.#sendChunk(nowMs, transfer, { offset, data });
         else this.#fail(nowMs, transfer, "the file is shorter than it was");
       },
       (nowMs, error) => {
@@ -310,7 +294,7 @@ export class SnapshotSender {
     // A full queue or a lost connection: it is offered again before long.
     if (!this.#hooks.send(transfer.peer, message)) return this.#pause(nowMs, transfer);
     transfer.sent = offset + data.length;
-    transfer.flights.push({ end: transfer.sent, sentMs: nowMs, data });
+    transfer.flights.push({ end: transfer.sent, sentMs: nowMs });
   }
 
   #pause(nowMs: number, transfer: Transfer): void {
