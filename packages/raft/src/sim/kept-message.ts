@@ -1,3 +1,4 @@
+/** Messages that the simulated networks keep for later. */
 import type { PeerMessage } from "../transport/peer-message.ts";
 
 /**
