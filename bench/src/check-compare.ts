@@ -11,7 +11,7 @@
  * machine other than that of the record, and whatever was taken from the clock on the wall while
  * others had the machine, since who needs more of it then also waits longer for it. And a machine
  * may be slow for hours without a sign of others: where what took turns with a load needed more
- * time per operation, too, µs may grow as much as it did.
+ * time per operation, too, µs may grow as much as it did, up to `SLOWNESS_MAX`.
  */
 import { spreadOf } from "./statistics.ts";
 
@@ -83,6 +83,8 @@ export interface Finding {
 const BUSY_SHARE = 0.3;
 const STANDARD_ERRORS = 3;
 const ALLOWED_MAX = 0.5;
+/** The same machine may be so many times as slow as when it was recorded. */
+const SLOWNESS_MAX = 2;
 /** The standard deviation of normal noise, from the median of the distances to the median. */
 const SIGMA_OF_MAD = 1.4826;
 /** The standard error of a median against that of a mean. */
@@ -134,7 +136,8 @@ function judge(before: Figure, after: Figure, passedOver: Verdict | undefined): 
 /** How many times more the reference needed than when the figure was recorded; 1 if not known. */
 function slownessOf(before: Figure, after: Figure): number {
   if (before.reference === undefined || after.reference === undefined) return 1;
-  return spreadOf(after.reference).median / spreadOf(before.reference).median;
+  const times = spreadOf(after.reference).median / spreadOf(before.reference).median;
+  return Math.min(SLOWNESS_MAX, times);
 }
 
 function gone({ name, kind, values }: Figure): Finding {

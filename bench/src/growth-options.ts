@@ -71,7 +71,7 @@ const MEMORY_SHARE = 0.8;
 /** All that was asked for: what this machine's memory holds, and what it does not. */
 export function sizesOf(
   options: GrowthOptions,
-  memoryBytes: number,
+  memoryGiB: number,
 ): { readonly sizes: readonly GrowthSize[]; readonly tooLarge: readonly GrowthSize[] } {
   const all = options.sweeps.flatMap((sweep) =>
     valuesOf(sweep, options).flatMap((size) =>
@@ -81,7 +81,7 @@ export function sizesOf(
   const fits = ({ sweep, size, store }: GrowthSize): boolean =>
     sweep !== "keys" ||
     store === "disk" ||
-    size * MEMORY_BYTES_PER_KEY <= memoryBytes * MEMORY_SHARE;
+    size * MEMORY_BYTES_PER_KEY <= memoryGiB * 2 ** 30 * MEMORY_SHARE;
   return { sizes: all.filter(fits), tooLarge: all.filter((one) => !fits(one)) };
 }
 

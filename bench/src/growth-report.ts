@@ -199,7 +199,7 @@ function snapshotsOf({ snapshotMs }: GrowthPoint): readonly number[] {
 
 /** What was asked for and was not measured, since the members would not fit. */
 function tooLargeLines(options: GrowthOptions, { memoryGiB }: Environment): readonly string[] {
-  return sizesOf(options, memoryGiB * 2 ** 30).tooLarge.map(({ sweep, size, store }) => {
+  return sizesOf(options, memoryGiB).tooLarge.map(({ sweep, size, store }) => {
     const what = `${size.toLocaleString("en-GB")} ${SWEEPS[sweep].unit}, ${store}`;
     return `- **Left out: ${what}**: three members with as much in memory do not fit into ${memoryGiB} GiB`;
   });

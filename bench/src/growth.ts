@@ -5,9 +5,9 @@
  * snapshot of the leader, and the end by SIGKILL and the next start of another member.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import { totalmem } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { describeMachine } from "./environment.ts";
 import { sizesOf, SWEEPS } from "./growth-options.ts";
 import type { GrowthOptions, Store, Sweep } from "./growth-options.ts";
 import { keyNamed } from "./http-request.ts";
@@ -69,7 +69,7 @@ export async function measureGrowth(
   progress: Progress,
   save: (points: readonly GrowthPoint[]) => void,
 ): Promise<readonly GrowthPoint[]> {
-  const { sizes } = sizesOf(options, totalmem());
+  const { sizes } = sizesOf(options, describeMachine().memoryGiB);
   progress.begin(sizes.length);
   const points: GrowthPoint[] = [];
   for (const { sweep, size, store } of sizes) {

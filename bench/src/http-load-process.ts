@@ -2,7 +2,6 @@
  * The load generator, in a process of its own: warms up, measures one window of a load together
  * with what the members used meanwhile, and prints what it found as JSON.
  */
-import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HttpLoad } from "./http-load.ts";
 import type { LoadRequest } from "./http-load.ts";
@@ -33,7 +32,7 @@ async function measure(run: LoadRun): Promise<LoadWindow> {
   load.histogram.clear();
   const machineBefore = machineTime();
   const before = usage(run.pids);
-  await (run.windowMs === undefined ? inputEnds() : sleep(run.windowMs));
+  await (run.windowMs === undefined ? inputEnds(load) : sleep(run.windowMs));
   const after = usage(run.pids);
   const requests = load.histogram.count;
   const machineAfter = machineTime();
@@ -55,9 +54,14 @@ async function measure(run: LoadRun): Promise<LoadWindow> {
   };
 }
 
-async function inputEnds(): Promise<void> {
+/** Until whoever started this process says so, or the load fails. */
+async function inputEnds(load: HttpLoad): Promise<void> {
+  let hasEnded = false;
+  process.stdin.resume().once("end", () => {
+    hasEnded = true;
+  });
   process.stdout.write(`${BEGUN}\n`);
-  await once(process.stdin.resume(), "end");
+  while (!hasEnded && load.running) await sleep(10);
 }
 
 function requestsOf(run: LoadRun): readonly LoadRequest[] {

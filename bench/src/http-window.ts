@@ -62,11 +62,14 @@ export async function measureWhile<T>(
     stdio: ["pipe", "pipe", "inherit"],
   });
   const exited = once(child, "exit");
+  exited.catch(() => {}); // it never ran: its lines tell
   child.stdin.on("error", () => {}); // it ended before it was told to: its lines tell
   try {
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     if ((await lines.next()).value !== BEGUN) throw new Error("the load did not begin");
-    const result = await work();
+    const working = work();
+    working.catch(() => {}); // where the load fails first, that is what is told
+    const result = await Promise.race([working, failsWith(exited)]);
     child.stdin.end();
     const { value } = await lines.next();
     if (typeof value !== "string") throw new Error("the load failed");
@@ -75,4 +78,10 @@ export async function measureWhile<T>(
     child.kill("SIGKILL");
     await exited;
   }
+}
+
+/** Rejects when the load generator ends before it was told to. */
+async function failsWith(exited: Promise<unknown>): Promise<never> {
+  await exited;
+  throw new Error("the load failed");
 }

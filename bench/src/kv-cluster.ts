@@ -117,6 +117,11 @@ export class KvCluster {
     return Promise.all(this.#children.map((child) => loopDelayOf(child, asked)));
   }
 
+  /** Forgets what a member's loop did until now. */
+  async resetLoopDelay(index: number): Promise<void> {
+    await loopDelayOf(this.#children[index], "reset");
+  }
+
   async end(): Promise<void> {
     await Promise.all(this.specs.map((_, i) => this.endMember(i, "SIGKILL")));
   }

@@ -42,6 +42,7 @@ import { parseUpkeepOptions } from "./upkeep-options.ts";
 import type { UpkeepOptions } from "./upkeep-options.ts";
 import { upkeepJson, upkeepMarkdown, upkeepPicture, upkeepTable } from "./upkeep-report.ts";
 import { measureUpkeep } from "./upkeep.ts";
+import type { UpkeepSeries } from "./upkeep.ts";
 
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   check: runCheck,
@@ -129,10 +130,13 @@ async function runGrowth(given: GrowthOptions): Promise<void> {
 async function runUpkeep(given: UpkeepOptions): Promise<void> {
   const options = onRealDisk(given);
   const environment = await describeEnvironment(options.directory);
-  const found = await measureUpkeep(options, new Progress(process.stderr));
+  const save = (all: readonly UpkeepSeries[]): void => {
+    const markdown = upkeepMarkdown(all, environment, options);
+    const json = upkeepJson(all, environment, options);
+    saveResults(options.name, { markdown, json, svg: upkeepPicture(all, environment) });
+  };
+  const found = await measureUpkeep(options, new Progress(process.stderr), save);
   const json = upkeepJson(found, environment, options);
-  const markdown = upkeepMarkdown(found, environment, options);
-  saveResults(options.name, { markdown, json, svg: upkeepPicture(found, environment) });
   process.stdout.write(options.json ? json : `${upkeepTable(found)}\n`);
 }
 

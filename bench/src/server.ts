@@ -167,7 +167,7 @@ export async function measureLoad(
 }
 
 /** All members, the leader first. */
-function orderFrom(cluster: KvCluster, leader: number): readonly number[] {
+export function orderFrom(cluster: KvCluster, leader: number): readonly number[] {
   return [leader, ...cluster.specs.keys()].filter((one, i) => i === 0 || one !== leader);
 }
 

@@ -85,8 +85,8 @@ export function upkeepMarkdown(
     "",
     `Three members with ${options.mib} MiB in values of ${STORE_VALUE_BYTES.toLocaleString("en-GB")} bytes, and ${options.ratePerSecond} writes of 256 bytes that fall due every second ` +
       `(open loop, over 64 connections to the leader). Medians of ${options.repeats} rounds (lowest–highest); "max" is the highest of all. A snapshot is taken by the leader while ` +
-      "one follower is away. Then, as the log does not go back far enough any more, that one is started again and sent a snapshot; it has caught up when it answers a " +
-      "linearizable read. The loop's delay counts what a timer of 1 ms was late, waiting for a core of this machine included.",
+      "one follower is away. Then, as the log does not go back far enough any more, that one is started again and sent a snapshot; from its start to its answer to a " +
+      "linearizable read, its loop from its first answer on. The loop's delay counts what a timer of 1 ms was late, waiting for a core of this machine included.",
     "",
     othersLine(shares),
     machineLine(e),

@@ -15,7 +15,7 @@ import { KvCluster } from "./kv-cluster.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 import type { Progress } from "./progress.ts";
 import { quorateOn } from "./quorate-kv.ts";
-import { fillServer, loadRun } from "./server.ts";
+import { fillServer, loadRun, orderFrom } from "./server.ts";
 import type { LoadOptions } from "./server.ts";
 import type { UpkeepOptions } from "./upkeep-options.ts";
 
@@ -27,7 +27,7 @@ const TIMING = { electionTimeoutMs: 1_000, heartbeatIntervalMs: 100 } as const;
 const LOAD = { system: "quorate", operation: "put", place: "leader", connections: 64 } as const;
 const LOAD_KEYS = 10_000;
 const LOAD_BYTES = 256;
-/** Before each span, and before what it is about begins within it. */
+/** Before each span. */
 const WARM_UP_MS = 1_000;
 const QUIET_SPAN_MS = 10_000;
 /** Keys of the store are others than those of the load. */
@@ -58,9 +58,11 @@ export interface UpkeepSeries {
   readonly spans: UpkeepSpan[];
 }
 
+/** `save` is called after each store with all so far. */
 export async function measureUpkeep(
   options: UpkeepOptions,
   progress: Progress,
+  save: (all: readonly UpkeepSeries[]) => void,
 ): Promise<readonly UpkeepSeries[]> {
   progress.begin(options.stores.length * options.repeats * SPANS.length);
   const all: UpkeepSeries[] = [];
@@ -72,6 +74,7 @@ export async function measureUpkeep(
         progress.note(`${store}, filling`);
         await fill(cluster, options.mib);
         all.push({ store, spans: await measureRounds(cluster, options, progress) });
+        save(all);
       } finally {
         await cluster.end();
       }
@@ -105,19 +108,41 @@ async function measureRounds(
   const spans: UpkeepSpan[] = [];
   for (let round = 0; round < options.repeats; round++) {
     const leader = await cluster.ready();
-    const order = [leader, (leader + 1) % 3, (leader + 2) % 3];
-    const measured = new Round(cluster, order, options.ratePerSecond);
+    const measured = new Round(cluster, orderFrom(cluster, leader), options.ratePerSecond);
     progress.step(SPANS[0]);
     await measured.untilQuiet();
     spans.push(await measured.span(SPANS[0], () => sleep(QUIET_SPAN_MS)));
     const away = await measured.takeAway();
     progress.step(SPANS[1]);
     spans.push(await measured.span(SPANS[1], () => measured.snapshot()));
+    await measured.leaveBehind(away);
     progress.step(SPANS[2]);
-    await measured.bringBack(away);
-    spans.push(await measured.span(SPANS[2], () => measured.caughtUp(away)));
+    spans.push(await measured.span(SPANS[2], () => measured.bringBack(away)));
   }
   return spans;
+}
+
+/** What is read of a status page. */
+interface StatusPage {
+  readonly cluster: { readonly term: number };
+  readonly member: { readonly isLeader: boolean };
+  readonly log: {
+    readonly length: number;
+    readonly commitIndex: number;
+    readonly lastEntry: { readonly index: number };
+  };
+  readonly snapshot: { readonly index: number; readonly taking: unknown };
+}
+
+/** The same, by the names it has here. */
+interface Page {
+  readonly term: number;
+  readonly isLeader: boolean;
+  readonly commit: number;
+  readonly logStart: number;
+  /** Of the newest one, its index. */
+  readonly snapshot: number;
+  readonly isTaking: boolean;
 }
 
 /** One round: which member leads, which one stays, which one goes and comes back. */
@@ -134,6 +159,7 @@ class Round {
 
   /** `work` under the load. */
   async span(name: SpanName, work: () => Promise<void>): Promise<UpkeepSpan> {
+    const { term } = await this.#pageOf(0);
     const { window, result } = await this.#underLoad(async () => {
       await this.#cluster.loopDelays("reset");
       const startedMs = performance.now();
@@ -141,6 +167,10 @@ class Round {
       const tookMs = performance.now() - startedMs;
       return { tookMs, delays: await this.#cluster.loopDelays("sample") };
     });
+    const after = await this.#pageOf(0);
+    if (!after.isLeader || after.term !== term) {
+      throw new Error("the leadership changed during a span: the run is void");
+    }
     const [leader, follower, returned] = this.#order.map((i) => result.delays[i]);
     return { name, tookMs: result.tookMs, window, leader, follower, returned };
   }
@@ -151,13 +181,16 @@ class Round {
     return (await this.#pageOf(0)).commit;
   }
 
-  /** Of the leader, however many calls it takes to see its end. */
+  /** Of the leader, with all that it has now. */
   async snapshot(): Promise<void> {
-    while ((await takeSnapshot(this.#cluster, this.#order[0]!)) === undefined);
+    const { commit } = await this.#pageOf(0);
+    if ((await takeSnapshot(this.#cluster, this.#order[0]!)) !== undefined) return;
+    // It takes longer than a call may wait.
+    await this.#waitUntil(async () => (await this.#pageOf(0)).snapshot >= commit);
   }
 
-  /** Starts the follower again, once the leader cannot send it what it lacks but by a snapshot. */
-  async bringBack(away: number): Promise<void> {
+  /** Until the leader cannot send the follower what it lacks but by a snapshot. */
+  async leaveBehind(away: number): Promise<void> {
     // Of two snapshots the log is kept from the older one on; with a store on disk, as far back as
     // what it may not have on the platter yet.
     await this.#underLoad(() => this.snapshot());
@@ -166,12 +199,14 @@ class Round {
       await this.#underLoad(() => sleep(WARM_UP_MS), LARGE_WRITES);
       return false;
     });
-    this.#cluster.startMember(this.#order[2]!);
-    // The loop of a process that loads its code stands still, and nobody minds.
-    await this.#waitUntil(async () => (await statusOf(this.#url(2, "/status"))) === 200);
   }
 
-  async caughtUp(away: number): Promise<void> {
+  /** Starts the follower again and waits until it has caught up. */
+  async bringBack(away: number): Promise<void> {
+    this.#cluster.startMember(this.#order[2]!);
+    await this.#waitUntil(async () => (await statusOf(this.#url(2, "/status"))) === 200);
+    // The loop of a process that loads its code stands still, and nobody minds.
+    await this.#cluster.resetLoopDelay(this.#order[2]!);
     const url = this.#url(2, `/kv/${keyNamed(0)}`);
     await this.#waitUntil(async () => (await statusOf(url)) === 200);
     const { logStart } = await this.#pageOf(2);
@@ -203,17 +238,17 @@ class Round {
     return measureWhile({ ...run, pids: run.pids.filter((pid) => pid > 0) }, work);
   }
 
-  async #pageOf(i: number): Promise<{ commit: number; logStart: number; isTaking: boolean }> {
+  async #pageOf(i: number): Promise<Page> {
     const { httpPort } = this.#cluster.specs[this.#order[i]!]!;
-    const { log, snapshot } = (await askJson(httpPort, { method: "GET", path: "/status" })) as {
-      log: { length: number; commitIndex: number; lastEntry: { index: number } };
-      snapshot: { taking: unknown };
-    };
-    const { length, commitIndex, lastEntry } = log;
+    const page = (await askJson(httpPort, { method: "GET", path: "/status" })) as StatusPage;
+    const { length, commitIndex, lastEntry } = page.log;
     return {
+      term: page.cluster.term,
+      isLeader: page.member.isLeader,
       commit: commitIndex,
       logStart: lastEntry.index - length,
-      isTaking: snapshot.taking !== null,
+      snapshot: page.snapshot.index,
+      isTaking: page.snapshot.taking !== null,
     };
   }
 

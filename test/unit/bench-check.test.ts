@@ -85,6 +85,7 @@ test("µs may grow as much as those of the reference did, and no more than that"
   expect(verdict(figure(10, 2), figure(19, 4))).toBe("slow machine");
   expect(verdict(figure(10, 2), figure(26, 4))).toBe("worse");
   expect(verdict(figure(10, 2), figure(19, 2))).toBe("worse");
+  expect(verdict(figure(10, 2), figure(40, 8))).toBe("worse");
   expect(verdict(figure(10, 2), figure(11, 2))).toBe("same");
   const { reference: _, ...unknown } = figure(10, 2);
   expect(verdict(unknown, figure(19, 4))).toBe("worse");

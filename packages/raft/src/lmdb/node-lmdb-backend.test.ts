@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -60,6 +60,26 @@ describe("a backend on LMDB", () => {
       expect(Buffer.compare(second.get(`k${10 + i}`)!, value(i)), String(i)).toBe(0);
     }
     await second.close();
+  });
+
+  test("a replacement that could not be named leaves what was there", async () => {
+    const path = await scratch();
+    const first = lmdbBackend({ path });
+    await first.open();
+    await first.commit([["a", Uint8Array.of(1)]]);
+    const replacement = await first.replace();
+    await replacement.put([["b", Uint8Array.of(2)]]);
+    await mkdir(join(path, "CURRENT.new"));
+    await expect(replacement.take()).rejects.toThrow("EISDIR");
+    await replacement.abandon();
+    expect(first.get("a")).toEqual(Uint8Array.of(1));
+    await first.close();
+    const second = lmdbBackend({ path });
+    await second.open();
+    expect(second.get("a")).toEqual(Uint8Array.of(1));
+    expect(second.get("b")).toBeUndefined();
+    await second.close();
+    expect((await readdir(path)).toSorted()).toEqual(["CURRENT", "env-1"]);
   });
 
   test("what is not named by CURRENT goes, and a named one that is missing is refused", async () => {

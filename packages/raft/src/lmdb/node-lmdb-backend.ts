@@ -209,6 +209,7 @@ class LmdbBackend implements StoreBackend {
     const filling = this.#openRoot(name, true);
     const data = join(directory, "data.mdb");
     let unsynced = 0;
+    let mayBeNamed = false;
     return {
       put: async (items) => {
         await this.#write({ name, root: filling }, items);
@@ -222,14 +223,22 @@ class LmdbBackend implements StoreBackend {
         await syncFile(data);
         await syncDirectory(directory);
         const root = this.#openRoot(name, false);
-        await this.#point(name);
+        mayBeNamed = true;
+        try {
+          await this.#point(name);
+        } catch (error) {
+          await Promise.allSettled([root.close()]);
+          throw error;
+        }
         this.#current = { name, root, readers: 0, isRetired: false };
         before.isRetired = true;
         await this.#letGo(before);
       },
       abandon: async () => {
         await Promise.allSettled([filling.close()]);
-        await Promise.allSettled([rm(directory, { recursive: true, force: true })]);
+        // Where naming it failed midway, the next opening knows which of both counts.
+        if (!mayBeNamed)
+          await Promise.allSettled([rm(directory, { recursive: true, force: true })]);
       },
     };
   }

@@ -14,6 +14,8 @@ class Bench {
   /** Bytes that each peer got. */
   readonly got: Map<string, number> = new Map();
   readonly ended: string[] = [];
+  /** What chunks came in. */
+  readonly buffers: Set<ArrayBufferLike> = new Set();
   nowMs = 0;
   readonly #ready: ((nowMs: number) => void)[] = [];
   readonly #answers: (() => void)[] = [];
@@ -73,6 +75,7 @@ class Bench {
     };
     if (message.type === "snapshot-offer") report(message.transfer, this.got.get(to)!);
     if (message.type === "snapshot-chunk") {
+      this.buffers.add(message.data.buffer);
       expect(message.offset).toBe(this.got.get(to)!);
       this.got.set(to, message.offset + message.data.length);
       report(message.transfer, this.got.get(to)!);
@@ -80,6 +83,14 @@ class Bench {
     return true;
   }
 }
+
+test("one buffer serves all chunks of a transfer: what is sent is copied", async () => {
+  const it = new Bench(64 * MIB);
+  it.request("n2", "n3");
+  await it.run(500);
+  expect(it.got.get("n2")! / LIMITS.snapshotChunkBytes).toBeGreaterThan(100);
+  expect(it.buffers.size).toBe(2);
+});
 
 describe("several transfers at a time", () => {
   test.each([64 * 1_024, MIB, 8 * MIB])(

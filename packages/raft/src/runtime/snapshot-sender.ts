@@ -51,6 +51,8 @@ interface Transfer {
   readonly id: SnapshotId;
   readonly startedMs: number;
   source: SnapshotSource | undefined;
+  /** For every chunk: what is sent is copied. A gigabyte of fresh ones would be the collector's. */
+  readonly buffer: Uint8Array;
   /** Written by the receiver, and sent. */
   acked: number;
   sent: number;
@@ -134,6 +136,7 @@ export class SnapshotSender {
       id,
       startedMs: nowMs,
       source: undefined,
+      buffer: new Uint8Array(Math.min(CHUNK_BYTES, id.bytes)),
       acked: 0,
       sent: 0,
       window: LIMITS.snapshotWindowMinBytes,
@@ -258,7 +261,7 @@ export class SnapshotSender {
   #read(transfer: Transfer): void {
     if (!this.#mayRead(transfer) || this.#tokens <= 0) return;
     const offset = transfer.sent;
-    const data = new Uint8Array(Math.min(CHUNK_BYTES, transfer.id.bytes - offset));
+    const data = transfer.buffer.subarray(0, transfer.id.bytes - offset);
     this.#tokens -= data.length;
     transfer.isReading = true;
     // The others first, next time: where the rate is what is short, one would get all of it.

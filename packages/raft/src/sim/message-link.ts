@@ -24,6 +24,7 @@ import type { Timer } from "../util/clock.ts";
 import { addressesOf } from "../transport/peer-link.ts";
 import type { Connection, Dialer, Packet } from "./message-connection.ts";
 import type { MessageNetwork } from "./message-network.ts";
+import { keptMessage } from "./kept-message.ts";
 import type { SimHost } from "./sim-network.ts";
 
 /** Shared by the links of one process. */
@@ -208,9 +209,7 @@ export class MessageLink implements Dialer {
       at += batches[i]!.byteLength;
     }
     if (tail.length > 0) bytes.set(tail, at);
-    // Forwarded entries lie in a buffer of the caller that is used again.
-    const kept: PeerMessage =
-      message.type === "forward" ? { ...message, entries: bytes.subarray(at) } : message;
+    const kept = keptMessage(message, bytes.subarray(at));
     this.#queue.push({ connection, bytes, message: kept });
     this.#queuedBytes += size;
     connection.bytes += size;

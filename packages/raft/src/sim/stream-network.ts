@@ -19,6 +19,7 @@ import { LIMITS } from "../runtime/limits.ts";
 import type { PeerMessage } from "../transport/peer-message.ts";
 import { StreamTransport } from "../transport/stream-transport.ts";
 import type { TransportHandler } from "../transport/transport.ts";
+import { borrowedBytes, keptMessage } from "./kept-message.ts";
 import { Path, Paths } from "./network-path.ts";
 import type { NetworkOptions } from "./options.ts";
 import { chance, drawDelayUs } from "./random-streams.ts";
@@ -150,9 +151,7 @@ export class StreamNetwork implements SimNetwork, StreamWorld, Wire {
 
   /** @internal */
   keep(from: MemberId, to: MemberId, group: number, message: PeerMessage): void {
-    // Forwarded entries lie in a buffer of the caller that is used again.
-    const own: PeerMessage =
-      message.type === "forward" ? { ...message, entries: message.entries.slice() } : message;
+    const own = keptMessage(message, new Uint8Array(borrowedBytes(message)));
     this.#kept.push({ from, to, group, message: own });
     assert(this.#kept.length < KEPT_MAX, "what is kept of messages is bounded");
   }

@@ -5,7 +5,7 @@
  * chunks; a batch body of some size is queued as it is, without copying (it is immutable). A slab
  * is only ever appended to: what was handed to the network is not written again, and the rest of
  * the slab serves the next turns. Slabs are not recycled, since only the network knows when it is
- * done with one.
+ * done with one. What is as large as a slab is copied beside it.
  */
 import type { MessageEncoder } from "./codec.ts";
 
@@ -52,9 +52,10 @@ export class SendQueue {
   }
 
   #copy(bytes: Uint8Array): void {
+    if (bytes.length >= SLAB_BYTES) return this.#share(new Uint8Array(bytes));
     if (bytes.length > this.#slab.length - this.#end) {
       this.#cut();
-      this.#slab = new Uint8Array(Math.max(SLAB_BYTES, bytes.length));
+      this.#slab = new Uint8Array(SLAB_BYTES);
       this.#start = 0;
       this.#end = 0;
     }

@@ -171,6 +171,10 @@ export interface Transport {
   setPeers(peers: readonly PeerAddress[]): void;
   /** Whom to ask who they are; replaces the earlier list. */
   setContacts(addresses: readonly string[]): void;
+  /**
+   * Queues a message; false: it will not leave. It is encoded before this returns. Batches are
+   * shared, since nobody ever changes one; all other bytes belong to the caller again.
+   */
   send(to: MemberId, group: number, message: PeerMessage): boolean;
   flush(): void;
   /** Ends the connection that `peer` has dialed, if there is one, and tells it why. */
