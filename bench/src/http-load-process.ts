@@ -56,12 +56,9 @@ async function measure(run: LoadRun): Promise<LoadWindow> {
 
 /** Until whoever started this process says so, or the load fails. */
 async function inputEnds(load: HttpLoad): Promise<void> {
-  let hasEnded = false;
-  process.stdin.resume().once("end", () => {
-    hasEnded = true;
-  });
+  process.stdin.resume();
   process.stdout.write(`${BEGUN}\n`);
-  while (!hasEnded && load.running) await sleep(10);
+  while (!process.stdin.readableEnded && load.running) await sleep(10);
 }
 
 function requestsOf(run: LoadRun): readonly LoadRequest[] {
