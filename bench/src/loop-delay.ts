@@ -28,6 +28,10 @@ export class LoopDelayMeter {
     return { p999Ms: delayMs(this.#histogram.percentile(99.9)), maxMs: delayMs(max) };
   }
 
+  stop(): void {
+    this.#histogram.disable();
+  }
+
   reset(): void {
     this.#histogram.reset();
   }

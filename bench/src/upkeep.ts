@@ -12,6 +12,7 @@ import { askJson, keyNamed } from "./http-request.ts";
 import { measureWhile } from "./http-window.ts";
 import type { LoadWindow } from "./http-window.ts";
 import { KvCluster } from "./kv-cluster.ts";
+import { LoopDelayMeter } from "./loop-delay.ts";
 import type { LoopDelay } from "./loop-delay.ts";
 import type { Progress } from "./progress.ts";
 import { quorateOn } from "./quorate-kv.ts";
@@ -50,6 +51,8 @@ export interface UpkeepSpan {
   readonly follower: LoopDelay | undefined;
   /** The one that was away, where it is back. */
   readonly returned: LoopDelay | undefined;
+  /** This process, which does next to nothing: what the machine itself made wait. */
+  readonly idle: LoopDelay;
 }
 
 /** All rounds with one store. */
@@ -162,17 +165,20 @@ class Round {
     const { term } = await this.#pageOf(0);
     const { window, result } = await this.#underLoad(async () => {
       await this.#cluster.loopDelays("reset");
+      const own = new LoopDelayMeter();
       const startedMs = performance.now();
       await work();
       const tookMs = performance.now() - startedMs;
-      return { tookMs, delays: await this.#cluster.loopDelays("sample") };
+      own.stop();
+      return { tookMs, delays: await this.#cluster.loopDelays("sample"), idle: own.sample() };
     });
     const after = await this.#pageOf(0);
     if (!after.isLeader || after.term !== term) {
       throw new Error("the leadership changed during a span: the run is void");
     }
     const [leader, follower, returned] = this.#order.map((i) => result.delays[i]);
-    return { name, tookMs: result.tookMs, window, leader, follower, returned };
+    const { tookMs, idle } = result;
+    return { name, tookMs, window, leader, follower, returned, idle };
   }
 
   /** Kills a follower; the index up to which the leader's log went then. */

@@ -21,7 +21,8 @@ const WINDOW: LoadWindow = {
 function span(name: SpanName, p999Ms: number, isBack: boolean): UpkeepSpan {
   const delay = { p999Ms, maxMs: 2 * p999Ms };
   const returned = isBack ? delay : undefined;
-  return { name, tookMs: 10_000, window: WINDOW, leader: delay, follower: delay, returned };
+  const idle = { p999Ms: 1, maxMs: 2 };
+  return { name, tookMs: 10_000, window: WINDOW, leader: delay, follower: delay, returned, idle };
 }
 
 const ENVIRONMENT: Environment = {
@@ -52,10 +53,10 @@ test("a line for each span: medians, the highest maximum, a dash for who was awa
     .split("\n")
     .filter((line) => line.startsWith("|"));
   expect(quiet).toMatch(
-    /^\| disk \| nothing else \| 10\.0 .*\| 4\.00 \(3\.00–5\.00\) \| 10\.0 \|$/,
+    /^\| disk \| nothing else \| 10\.0 .*\| 4\.00 \(3\.00–5\.00\) \| 10\.0 \| 1\.00 .*\| 2\.00 \|$/,
   );
-  expect(snapshot).toMatch(/\| – \| – \|$/);
-  expect(catchUp).toMatch(/\| 8\.00 \(6\.00–10\.0\) \| 20\.0 \|$/);
+  expect(snapshot).toMatch(/\| – \| – \| 1\.00 /);
+  expect(catchUp).toMatch(/\| 8\.00 \(6\.00–10\.0\) \| 20\.0 \| 1\.00 /);
   expect(upkeepTable(SERIES).split("\n")).toHaveLength(4);
   expect(upkeepPicture(SERIES, ENVIRONMENT)).toContain("Store on disk");
 });
